@@ -1,0 +1,1 @@
+"""pyarvo: Machine Memory and the orchestrator that runs on it."""

@@ -1,0 +1,361 @@
+"""
+Every error of the package, in one tree.
+
+    ArvoError
+    ├── InvalidEvent (ValueError)            a field of an event breaks a rule
+    ├── InvalidSubject (ValueError)          a string is no orchestration subject, or its content breaks a rule
+    ├── InvalidContract (ValueError)         a contract breaks a rule when it is made
+    ├── InvalidOption (ValueError)           an option or a URL is out of bounds or unknown
+    ├── MemoryFault                          has `id` and `operation`
+    │   ├── InvalidRecord (ValueError)       id or record refused before any I/O; has `path`
+    │   ├── RecordTooLarge (ValueError)      over the limit, before any I/O; has `size`, `limit`
+    │   ├── RecordCorrupt                    stored bytes do not decode
+    │   ├── MemoryUnavailable                the store could not be asked; nothing was applied
+    │   ├── WriteOutcomeUnknown              applied or not, the store did not say; ask the same again
+    │   ├── MemoryClosed                     used after close, or in a forked child
+    │   ├── UnsupportedByBackend             a level this memory lacks
+    │   ├── SchemaTooNew                     the store was written by a newer version
+    │   └── NotApplied                       nothing was written:
+    │       ├── LeaseLost                    the lease was released, or somebody has held it since
+    │       ├── WriteConflict                another version than the one last read; `expected`, `actual`
+    │       └── EventConsumed                the event key has a step already; has `step`
+    └── ViolationError                       has `type`, `metadata`
+        ├── ContractViolation                data does not fit the contract
+        ├── ConfigViolation                  a handler or machine is not set up for this
+        │   └── InvalidMachine               a machine definition breaks a rule; has `path`
+        ├── ExecutionViolation               the event cannot be executed as it is
+        └── TransactionViolation             the step did not happen; deliver the event again; has `cause`
+
+A driver's own error is always the `__cause__`. Messages never hold record contents, tokens or passwords.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyarvo.memory.contract import Step
+
+__all__ = [
+    "ArvoError",
+    "ConfigViolation",
+    "ContractViolation",
+    "EventConsumed",
+    "ExecutionViolation",
+    "InvalidContract",
+    "InvalidEvent",
+    "InvalidMachine",
+    "InvalidOption",
+    "InvalidRecord",
+    "InvalidSubject",
+    "LeaseLost",
+    "MemoryClosed",
+    "MemoryFault",
+    "MemoryUnavailable",
+    "NotApplied",
+    "RecordCorrupt",
+    "RecordTooLarge",
+    "SchemaTooNew",
+    "TransactionCause",
+    "TransactionViolation",
+    "UnsupportedByBackend",
+    "ViolationError",
+    "WriteConflict",
+    "WriteOutcomeUnknown",
+    "is_violation_error",
+]
+
+
+class ArvoError(Exception):
+    """Root of every error that pyarvo raises on purpose."""
+
+
+class InvalidEvent(ArvoError, ValueError):
+    """
+    A field of an event breaks a rule of CloudEvents or of Arvo.
+
+    Attributes:
+        field: Name of the field on the wire, with the path inside it where there is one ("data.items[2]").
+
+        rule: The rule in words.
+    """
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"event field {field!r}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class InvalidSubject(ArvoError, ValueError):
+    """
+    A string is no orchestration subject, or the content of one breaks a rule.
+
+    Attributes:
+        field: Path inside the content ("execution.id"), or "subject" for the string as a whole.
+
+        rule: The rule in words.
+    """
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"orchestration subject, {field}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class InvalidContract(ArvoError, ValueError):
+    """
+    A contract breaks a rule when it is made or looked up.
+
+    Attributes:
+        field: Which part ("uri", "versions.1.0.0.emits.evt.x.y").
+
+        rule: The rule in words.
+    """
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"contract, {field}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class InvalidOption(ArvoError, ValueError):
+    """
+    An option or a URL is unknown or out of its bounds.
+
+    Attributes:
+        option: Its name.
+
+        rule: The rule in words.
+    """
+
+    def __init__(self, option: str, rule: str) -> None:
+        super().__init__(f"option {option!r}: {rule}")
+        self.option = option
+        self.rule = rule
+
+
+class MemoryFault(ArvoError):
+    """
+    Base of everything a memory raises.
+
+    Attributes:
+        id: The instance, or None when the fault is of the store as a whole.
+
+        operation: The verb that failed ("acquire", "commit", "read", ...).
+    """
+
+    def __init__(self, message: str, *, id: str | None = None, operation: str | None = None) -> None:
+        where = f"{operation or 'memory'}{f' of {_short(id)}' if id is not None else ''}"
+        super().__init__(f"{where}: {message}")
+        self.id = id
+        self.operation = operation
+
+
+class InvalidRecord(MemoryFault, ValueError):
+    """
+    An id or a record was refused before any I/O; nothing changed.
+
+    Attributes:
+        path: Where in the record ("$.items[3].price"), or "id".
+    """
+
+    def __init__(
+        self, path: str, reason: str, *, id: str | None = None, operation: str | None = None
+    ) -> None:
+        super().__init__(f"{path}: {reason}", id=id, operation=operation)
+        self.path = path
+
+
+class RecordTooLarge(MemoryFault, ValueError):
+    """
+    The record is over the size limit; refused before any I/O.
+
+    Attributes:
+        size: Encoded size in bytes.
+
+        limit: The memory's limit in bytes (option `record_limit`).
+    """
+
+    def __init__(self, size: int, limit: int, *, id: str | None = None, operation: str | None = None) -> None:
+        super().__init__(
+            f"the record has {size:,} bytes, the limit is {limit:,}; store large payloads elsewhere, "
+            "or raise `record_limit`",
+            id=id,
+            operation=operation,
+        )
+        self.size = size
+        self.limit = limit
+
+
+class RecordCorrupt(MemoryFault):
+    """Stored bytes do not decode. They are left as they are, for somebody to look at."""
+
+
+class MemoryUnavailable(MemoryFault):
+    """The store could not be asked. Nothing was applied; the same call may be made again."""
+
+
+class WriteOutcomeUnknown(MemoryFault):
+    """
+    The store did not say whether it applied the write.
+
+    Asking the same thing again (same lease, same data, same step) settles it: an applied write recognises
+    itself and returns its version.
+    """
+
+
+class MemoryClosed(MemoryFault):
+    """The memory was used after `close()`, or in a process forked from the one that made it."""
+
+
+class UnsupportedByBackend(MemoryFault):
+    """This memory does not offer that level of the contract (a memory of four verbs has no fence)."""
+
+
+class SchemaTooNew(MemoryFault):
+    """The store was written by a newer version of pyarvo; this one leaves it alone."""
+
+
+class NotApplied(MemoryFault):
+    """Base of the refusals: nothing was written, and the reason is known."""
+
+
+class LeaseLost(NotApplied):
+    """The lease was released, or somebody else has held it since. Acquire anew and read before writing."""
+
+
+class WriteConflict(NotApplied):
+    """
+    The record has another version than the one this caller last read or wrote.
+
+    Attributes:
+        expected: The version the caller stood on; 0 = no record.
+
+        actual: The version in the store.
+    """
+
+    def __init__(
+        self, expected: int, actual: int, *, id: str | None = None, operation: str | None = None
+    ) -> None:
+        super().__init__(
+            f"version {actual} is stored, the write stands on {expected}", id=id, operation=operation
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class EventConsumed(NotApplied):
+    """
+    The event key has a step already: the event took effect before.
+
+    Attributes:
+        step: That step; its `produced` are the events to hand on again.
+    """
+
+    def __init__(self, step: Step, *, id: str | None = None, operation: str | None = None) -> None:
+        super().__init__(f"the event was consumed at version {step.version}", id=id, operation=operation)
+        self.step = step
+
+
+ViolationType = Literal["Contract", "Config", "Execution", "OrchestratorTransaction"]
+
+
+class ViolationError(ArvoError):
+    """
+    Base of the violations: the step did not happen, nothing was written.
+
+    Attributes:
+        type: "Contract", "Config", "Execution", "OrchestratorTransaction", or a user's own.
+
+        metadata: Anything JSON that helps the reader; None when there is nothing.
+    """
+
+    def __init__(self, type: str, message: str, *, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"ViolationError<{type}> {message}")
+        self.type = type
+        self.metadata = None if metadata is None else dict(metadata)
+
+    @property
+    def name(self) -> str:
+        """The name that the TypeScript system gives this error."""
+        return f"ViolationError<{self.type}>"
+
+
+class ContractViolation(ViolationError):
+    """Data of an event, in or out, does not fit its contract. Delivering it again changes nothing."""
+
+    def __init__(self, message: str, *, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__("Contract", message, metadata=metadata)
+
+
+class ConfigViolation(ViolationError):
+    """No handler, machine or version is set up for this event, or a definition breaks a rule."""
+
+    def __init__(self, message: str, *, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__("Config", message, metadata=metadata)
+
+
+class InvalidMachine(ConfigViolation):
+    """
+    A machine definition breaks a rule.
+
+    Attributes:
+        path: Where in the definition ("states.pay.on['evt.pay.done'][0].target").
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"machine definition, {path}: {reason}", metadata={"path": path})
+        self.path = path
+
+
+class ExecutionViolation(ViolationError):
+    """The event cannot be executed as it is: no subject, a bad parent subject, a caller's own rule."""
+
+    def __init__(self, message: str, *, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__("Execution", message, metadata=metadata)
+
+
+class TransactionCause(StrEnum):
+    """Why a step did not happen; the values are the TypeScript system's, and LEASE_LOST."""
+
+    READ_MACHINE_MEMORY_FAILURE = "READ_MACHINE_MEMORY_FAILURE"
+    LOCK_MACHINE_MEMORY_FAILURE = "LOCK_MACHINE_MEMORY_FAILURE"
+    WRITE_MACHINE_MEMORY_FAILURE = "WRITE_MACHINE_MEMORY_FAILURE"
+    LOCK_UNACQUIRED = "LOCK_UNACQUIRED"
+    INVALID_SUBJECT = "INVALID_SUBJECT"
+    LEASE_LOST = "LEASE_LOST"
+
+
+class TransactionViolation(ViolationError):
+    """
+    The step did not happen, or nobody can say whether it did: deliver the event again.
+
+    Attributes:
+        cause: One of `TransactionCause`.
+
+        retry_after_s: When to deliver again, in seconds; None where no time is better than another.
+    """
+
+    def __init__(
+        self,
+        cause: TransactionCause,
+        message: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__("OrchestratorTransaction", f"[{cause.value}] {message}", metadata=metadata)
+        self.cause = cause
+        self.retry_after_s = retry_after_s
+
+
+def is_violation_error(error: object) -> bool:
+    """Whether *error* is a violation, ours or a user's."""
+    return isinstance(error, ViolationError)
+
+
+def _short(id: str, keep: int = 48) -> str:
+    return repr(id if len(id) <= keep else f"{id[:keep]}...")
