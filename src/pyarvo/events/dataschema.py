@@ -1,0 +1,55 @@
+"""The `dataschema` field, `<contract uri>/<version>`, and the versions in it."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+__all__ = [
+    "WILDCARD_VERSION",
+    "is_version",
+    "make_dataschema",
+    "parse_dataschema",
+    "version_key",
+]
+
+WILDCARD_VERSION: Final = "0.0.0"
+"""The version that means "any": of system errors, and never of a contract."""
+
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+
+
+def is_version(text: str) -> bool:
+    """Whether *text* is a version of three numbers; tags such as `-rc1` are not part of the format."""
+    return _VERSION.fullmatch(text) is not None
+
+
+def version_key(version: str) -> tuple[int, int, int]:
+    """
+    Return the numbers of *version*, for sorting.
+
+    Raises:
+        ValueError: *version* is no version.
+    """
+    if not is_version(version):
+        raise ValueError(f"{version!r} is not a version of the form 1.2.3")
+    major, minor, patch = version.split(".")
+    return int(major), int(minor), int(patch)
+
+
+def make_dataschema(uri: str, version: str) -> str:
+    """Return the `dataschema` of version *version* of the contract *uri*."""
+    return f"{uri}/{version}"
+
+
+@lru_cache(maxsize=1024)
+def parse_dataschema(text: str) -> tuple[str, str] | None:
+    """
+    Split a `dataschema`.
+
+    Returns:
+        Contract URI and version; None when the last segment is no version.
+    """
+    uri, slash, version = text.rpartition("/")
+    return (uri, version) if slash and is_version(version) else None

@@ -1,0 +1,192 @@
+"""
+JSON as JavaScript writes it, so that both systems print the same bytes for the same event.
+
+Strings are msgspec's, which escape exactly what `JSON.stringify` escapes. Numbers need care: JavaScript has
+only doubles, prints 1.0 as 1 and 1e21 as 1e+21, and cannot hold every integer beyond 2^53 - 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any, Final, cast
+
+import msgspec
+
+__all__ = [
+    "BIG_INTEGER",
+    "MAX_DEPTH",
+    "MAX_INTEGER",
+    "NOT_JSON",
+    "PLAIN",
+    "WITH_FLOATS",
+    "classify",
+    "encode",
+    "find_fault",
+    "js_integers",
+    "js_number",
+    "js_numbers",
+]
+
+MAX_DEPTH: Final = 200
+"""Objects and lists inside one another, the outermost counted."""
+
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest integer that JavaScript holds exactly along with its neighbours."""
+
+NOT_JSON: Final = 0
+PLAIN: Final = 1
+WITH_FLOATS: Final = 2
+
+BIG_INTEGER: Final = f"integers beyond {MAX_INTEGER:,} (2^53 - 1) are not exact in JSON; send them as strings"
+
+encode = msgspec.json.Encoder().encode
+"""JSON bytes, compact; right for values without floats (see `js_numbers`)."""
+
+
+def classify(value: dict[str, Any] | list[Any], depth: int = 1) -> int:
+    """
+    Look whether *value* is JSON all the way down.
+
+    One pass without bookkeeping, because every event pays for it: `find_fault` says what is wrong.
+
+    Args:
+        value: An object or a list.
+
+        depth: How deep it stands, from 1.
+
+    Returns:
+        `NOT_JSON`; `PLAIN`, JSON without floats; or `WITH_FLOATS`.
+    """
+    kind = PLAIN
+    items: Iterable[Any]
+    if type(value) is dict:
+        for key in value:
+            if type(key) is not str or not (key.isascii() or _is_unicode(key)):
+                return NOT_JSON
+        items = value.values()
+    else:
+        items = cast("list[Any]", value)
+    for item in items:
+        t: type[Any] = type(item)
+        if t is str:
+            if not (item.isascii() or _is_unicode(item)):
+                return NOT_JSON
+        elif t is int:
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                return NOT_JSON
+        elif t is dict or t is list:
+            inner = classify(item, depth + 1) if depth < MAX_DEPTH else NOT_JSON
+            if inner != PLAIN:
+                if inner == NOT_JSON:
+                    return NOT_JSON
+                kind = WITH_FLOATS
+        elif t is float:
+            if not isfinite(item):
+                return NOT_JSON
+            kind = WITH_FLOATS
+        elif t is not bool and item is not None:
+            return NOT_JSON
+    return kind
+
+
+def find_fault(value: object, path: str, depth: int = 1) -> tuple[str, str] | None:
+    """
+    Find the first place where *value* is not JSON.
+
+    Args:
+        value: Anything.
+
+        path: What to call the value itself ("data").
+
+        depth: How deep it stands, from 1.
+
+    Returns:
+        Path and rule, as ("data.items[2]", "must be finite"); None when all is JSON.
+    """
+    if type(value) is dict or type(value) is list:  # pyright: ignore[reportUnknownArgumentType]
+        if depth > MAX_DEPTH:
+            return path[:100], f"is nested more than {MAX_DEPTH} deep"
+        if type(value) is dict:
+            for key, item in cast("dict[object, object]", value).items():
+                if type(key) is not str or not _is_unicode(key):
+                    return path, f"has a key that is not Unicode text ({type(key).__name__})"
+                if fault := find_fault(item, f"{path}.{key}", depth + 1):
+                    return fault
+            return None
+        for index, item in enumerate(cast("list[object]", value)):
+            if fault := find_fault(item, f"{path}[{index}]", depth + 1):
+                return fault
+        return None
+    rule = _scalar_fault(value)
+    return None if rule is None else (path, rule)
+
+
+def _scalar_fault(value: object) -> str | None:
+    if value is None or type(value) is bool:
+        return None
+    if type(value) is str:
+        return None if _is_unicode(value) else "holds half of a surrogate pair, which is not Unicode text"
+    if type(value) is int:
+        return None if -MAX_INTEGER <= value <= MAX_INTEGER else BIG_INTEGER
+    if type(value) is float:
+        return None if isfinite(value) else "must be finite: JSON has no NaN and no infinity"
+    return f"must be a JSON type (dict, list, str, int, float, bool, None), not {type(value).__name__}"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def js_number(number: float) -> str:
+    """
+    Print a finite float by JavaScript's rules.
+
+    Both languages choose the shortest digits that read back the same; they differ in where they put the point.
+    """
+    if number == 0:
+        return "0"
+    text = repr(number)
+    if "e" not in text:
+        return text.removesuffix(".0")
+    sign = "-" if number < 0 else ""
+    mantissa, exponent = text.removeprefix("-").split("e")
+    digits = mantissa.replace(".", "")
+    point = int(exponent) + 1  # digits before the decimal point
+    if 0 < point <= 21:
+        return sign + digits.ljust(point, "0")
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{sign}{digits[0]}{fraction}e{point - 1:+d}"
+
+
+def js_numbers(value: Any) -> Any:
+    """Return a copy of *value* whose floats `encode` prints by JavaScript's rules."""
+    if type(value) is dict:
+        return {key: js_numbers(item) for key, item in cast("dict[str, Any]", value).items()}
+    if type(value) is list:
+        return [js_numbers(item) for item in cast("list[Any]", value)]
+    if type(value) is float:
+        return msgspec.Raw(js_number(value).encode())
+    return value
+
+
+def js_integers(value: Any) -> Any:
+    """
+    Return a copy of *value*, as read from text, in which the integers that only a double prints are floats.
+
+    JavaScript prints the double 1e20 as 100000000000000000000. An integer beyond 2^53 - 1 that no double prints
+    so is left as it is, for the check to refuse.
+    """
+    if type(value) is dict:
+        return {key: js_integers(item) for key, item in cast("dict[str, Any]", value).items()}
+    if type(value) is list:
+        return [js_integers(item) for item in cast("list[Any]", value)]
+    if type(value) is int and MAX_INTEGER < abs(value) < 10**21 and js_number(float(value)) == str(value):
+        return float(value)
+    return value

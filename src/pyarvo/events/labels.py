@@ -1,0 +1,61 @@
+"""Labels of a stored record, by which instances are listed and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pyarvo.errors import InvalidSubject
+from pyarvo.events.subject import parse_subject
+
+__all__ = ["Labels", "labels"]
+
+
+class Labels(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a memory keeps beside a record, to find it again.
+
+    Attributes:
+        orchestrator: Type of the orchestrator; None when the id is no subject.
+
+        version: Its version.
+
+        status: "active", "done", "error", "stopped", or "failure".
+
+        parent: Subject of the parent execution; None for a root.
+    """
+
+    orchestrator: str | None = None
+    version: str | None = None
+    status: str | None = None
+    parent: str | None = None
+
+
+def labels(id: str, data: Mapping[str, Any]) -> Labels:
+    """
+    Label the record *data* of the instance *id*: the default of every memory.
+
+    Args:
+        id: Instance id, usually an orchestration subject.
+
+        data: The record.
+    """
+    try:
+        subject = parse_subject(id)
+    except InvalidSubject:
+        orchestrator = version = None
+    else:
+        orchestrator, version = subject.orchestrator_name, subject.orchestrator_version
+    failed = data.get("executionStatus") == "failure"
+    return Labels(
+        orchestrator=orchestrator,
+        version=version,
+        status="failure" if failed else _text(data.get("status")),
+        parent=_text(data.get("parentSubject")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,26 @@
+"""The rules of event types and domains, which events, subjects and contracts share."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+__all__ = ["DOMAIN_RULE", "TYPE_RULE", "is_domain", "is_type_name"]
+
+TYPE_RULE = "must be at least three segments of lower-case letters and digits, joined by dots"
+DOMAIN_RULE = "must be lower-case letters, digits and dots, at least one"
+
+_TYPE = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+){2,}")
+_DOMAIN = re.compile(r"[a-z0-9.]+")
+
+
+@lru_cache(maxsize=4096)
+def is_type_name(text: str) -> bool:
+    """Whether *text* may be an event type: three or more segments such as `com.order.create`."""
+    return _TYPE.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def is_domain(text: str) -> bool:
+    """Whether *text* may be a domain, such as `human.review`."""
+    return _DOMAIN.fullmatch(text) is not None
