@@ -12,6 +12,7 @@ Every error of the package, in one tree.
     │   ├── RecordCorrupt                    stored bytes do not decode
     │   ├── MemoryUnavailable                the store could not be asked; nothing was applied
     │   ├── WriteOutcomeUnknown              applied or not, the store did not say; ask the same again
+    │   ├── ForeignStore                     the store holds something else; it is left alone
     │   ├── MemoryClosed                     used after close, or in a forked child
     │   ├── UnsupportedByBackend             a level this memory lacks
     │   ├── SchemaTooNew                     the store was written by a newer version
@@ -31,8 +32,9 @@ A driver's own error is always the `__cause__`. Messages never hold record conte
 
 from __future__ import annotations
 
+from copy import copy
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +47,7 @@ __all__ = [
     "ContractViolation",
     "EventConsumed",
     "ExecutionViolation",
+    "ForeignStore",
     "InvalidContract",
     "InvalidEvent",
     "InvalidMachine",
@@ -70,7 +73,10 @@ __all__ = [
 
 
 class ArvoError(Exception):
-    """Root of every error that pyarvo raises on purpose."""
+    """Root of every error that pyarvo raises on purpose. Can be copied and pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 class InvalidEvent(ArvoError, ValueError):
@@ -148,10 +154,21 @@ class MemoryFault(ArvoError):
     """
 
     def __init__(self, message: str, *, id: str | None = None, operation: str | None = None) -> None:
-        where = f"{operation or 'memory'}{f' of {_short(id)}' if id is not None else ''}"
-        super().__init__(f"{where}: {message}")
+        super().__init__(message)
         self.id = id
         self.operation = operation
+
+    def about(self, id: str | None, operation: str) -> Self:
+        """A copy that names instance and operation; what is named already stays."""
+        named = copy(self)
+        named.id = self.id if self.id is not None else id
+        named.operation = self.operation or operation
+        named.__cause__ = self.__cause__
+        return named
+
+    def __str__(self) -> str:
+        where = f"{self.operation or 'memory'}{f' of {_short(self.id)}' if self.id is not None else ''}"
+        return f"{where}: {self.args[0]}"
 
 
 class InvalidRecord(MemoryFault, ValueError):
@@ -195,7 +212,22 @@ class RecordCorrupt(MemoryFault):
 
 
 class MemoryUnavailable(MemoryFault):
-    """The store could not be asked. Nothing was applied; the same call may be made again."""
+    """
+    The store could not be asked. Nothing was applied; the same call may be made again.
+
+    Attributes:
+        transient: False when asking again soon cannot help: permission, a full disk, a wrong setting.
+    """
+
+    def __init__(
+        self, message: str, *, transient: bool = True, id: str | None = None, operation: str | None = None
+    ) -> None:
+        super().__init__(message, id=id, operation=operation)
+        self.transient = transient
+
+
+class ForeignStore(MemoryFault):
+    """The store holds something that pyarvo did not write; it is left alone."""
 
 
 class WriteOutcomeUnknown(MemoryFault):
@@ -355,6 +387,13 @@ class TransactionViolation(ViolationError):
 def is_violation_error(error: object) -> bool:
     """Whether *error* is a violation, ours or a user's."""
     return isinstance(error, ViolationError)
+
+
+def _rebuild(cls: type[ArvoError], args: tuple[Any, ...], state: dict[str, Any]) -> ArvoError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 def _short(id: str, keep: int = 48) -> str:

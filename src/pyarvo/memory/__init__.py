@@ -1,0 +1,22 @@
+"""Machine Memory: keeps the record of a workflow between two events, and decides who may change it."""
+
+from pyarvo.memory.contract import JSON, Lease, LeasedMachineMemory, MachineMemory, Record, Step
+from pyarvo.memory.leased import LeasedMemory
+from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.queries import Find, Instance, Page
+from pyarvo.memory.simple import SimpleMachineMemory
+
+__all__ = [
+    "JSON",
+    "Find",
+    "Instance",
+    "Lease",
+    "LeasedMachineMemory",
+    "LeasedMemory",
+    "MachineMemory",
+    "MemoryOptions",
+    "Page",
+    "Record",
+    "SimpleMachineMemory",
+    "Step",
+]

@@ -1,0 +1,166 @@
+"""
+On the way to a backend: batching, deadlines, named faults, life cycle. What both levels above it stand on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from pyarvo.errors import (
+    MemoryClosed,
+    MemoryFault,
+    MemoryUnavailable,
+    RecordCorrupt,
+    WriteOutcomeUnknown,
+)
+from pyarvo.memory.backend import Backend
+from pyarvo.memory.batching import Batcher
+from pyarvo.memory.codec import decode_produced, decode_record
+from pyarvo.memory.contract import Record, Step
+from pyarvo.memory.decide import Acquire, Acquired, JournalEntry, Op, Outcome, Read, Release, Released
+from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.retry import ATTEMPT_S, retried
+
+__all__ = ["StoreAccess", "misanswer"]
+
+_log = logging.getLogger("pyarvo.memory")
+
+_MAX_BATCH: Final = 256
+
+R = TypeVar("R")
+
+
+class StoreAccess:
+    """
+    A backend, its options, and the way to it.
+
+    Args:
+        backend: The store.
+
+        options: See `MemoryOptions`.
+    """
+
+    def __init__(self, backend: Backend, options: MemoryOptions) -> None:
+        self._backend = backend
+        self._options = options
+        self._pid = os.getpid()
+        self._closed = False
+        self._background: set[asyncio.Task[Any]] = set()
+        size, lanes = (_MAX_BATCH, 1) if options.batching else (1, 64)
+        self._writes = Batcher(backend.execute, self._orphaned, max_ops=size, max_in_flight=lanes)
+        self._reads = Batcher(backend.execute, self._orphaned, max_ops=size, max_in_flight=lanes)
+
+    async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
+        """Send *op* and wait at most *within_s* seconds; every fault names instance and operation."""
+        self._check_usable()
+        try:
+            if self._backend.immediate:
+                (outcome,) = await self._backend.execute((op,))
+                if isinstance(outcome, MemoryFault):
+                    raise outcome
+            else:
+                outcome = await self._call(op, within_s)
+        except MemoryFault as fault:
+            raise fault.about(op.id, operation) from fault.__cause__
+        return outcome
+
+    async def _call(self, op: Op, within_s: float) -> Outcome:
+        call = (self._reads if type(op) is Read else self._writes).submit(op)
+        try:
+            async with asyncio.timeout(within_s):
+                return await call.future
+        except TimeoutError as exc:
+            if call.sent:
+                raise WriteOutcomeUnknown(f"no answer within {within_s} s") from exc
+            raise MemoryUnavailable(f"the store was busy for {within_s} s; not sent") from exc
+        except asyncio.CancelledError:
+            if call.future.done() and not call.future.cancelled() and call.future.exception() is None:
+                self._orphaned(op, call.future.result())
+            raise
+
+    def _orphaned(self, op: Op, outcome: Outcome) -> None:
+        """The caller went away while its call was under way: a lease it was granted is given back (C10)."""
+        if isinstance(op, Acquire) and isinstance(outcome, Acquired):
+            self._give_back(op)
+
+    def _give_back(self, op: Acquire) -> None:
+        self._keep(self._release_quietly(Release(op.id, op.token), "release"))
+
+    async def _release_quietly(self, op: Release, operation: str) -> bool:
+        try:
+            outcome = await retried(lambda: self._ask(op, ATTEMPT_S, operation))
+        except MemoryClosed:
+            raise
+        except MemoryFault as fault:
+            _log.warning("%s; the lease ends by its TTL", fault)
+            return False
+        if not isinstance(outcome, Released):
+            raise misanswer(op, outcome)
+        return outcome.ours
+
+    def _keep(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def _decoded(self, raw: bytes, id: str, operation: str) -> Record:
+        try:
+            return decode_record(raw)
+        except RecordCorrupt as fault:
+            raise fault.about(id, operation) from fault.__cause__
+
+    def _step(self, entry: JournalEntry, id: str) -> Step:
+        try:
+            produced = decode_produced(entry.produced)
+        except RecordCorrupt as fault:
+            raise fault.about(id, "journal") from fault.__cause__
+        return Step(entry.event_key or "", produced, entry.version, entry.at)
+
+    # --- life cycle -------------------------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        """
+        Ask the store whether it is there.
+
+        Raises:
+            MemoryUnavailable: It is not.
+        """
+        self._check_usable()
+        await self._backend.ping()
+
+    async def close(self) -> None:
+        """Wait for the calls under way on this loop, then close what this memory opened. Closing twice is fine."""
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        while mine := [task for task in self._background if task.get_loop() is loop]:
+            await asyncio.wait(mine)
+        self._closed = True
+        await self._writes.drain()
+        await self._reads.drain()
+        await self._backend.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise MemoryClosed("this memory was closed; open another")
+        if os.getpid() != self._pid:
+            raise MemoryClosed("this memory was opened before a fork; open another in the child")
+
+
+def misanswer(op: Op, outcome: Outcome) -> TypeError:
+    """The error for a backend that answers an operation with another's outcome."""
+    return TypeError(f"{type(op).__name__} was answered with {type(outcome).__name__}")

@@ -1,0 +1,142 @@
+"""
+Calls that wait at the same moment go out together: one transaction, one round trip, one fsync for all.
+
+No timer: a call made while nothing is under way goes out at the end of the current turn of the loop, with
+whatever else was made in that turn. Calls made while a batch is under way form the next one. Batches belong to
+the memory: a caller that goes away takes its call along only while that has not been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from pyarvo.errors import MemoryFault
+from pyarvo.memory.decide import Op, Outcome
+
+__all__ = ["Batcher", "Call"]
+
+Execute = Callable[[Sequence[Op]], Coroutine[Any, Any, Sequence[Outcome | MemoryFault]]]
+Orphaned = Callable[[Op, Outcome], None]
+
+
+class Call:
+    """One operation on its way: await it for the outcome; `sent` says whether the store may have seen it."""
+
+    __slots__ = ("future", "op", "sent")
+
+    def __init__(self, op: Op, loop: asyncio.AbstractEventLoop) -> None:
+        self.op = op
+        self.future: asyncio.Future[Outcome] = loop.create_future()
+        self.sent = False
+
+
+class Batcher:
+    """
+    Collects calls, per event loop, and sends them on.
+
+    Args:
+        execute: The backend's.
+
+        orphaned: Called with an outcome whose caller has gone.
+
+        max_ops: Most calls of one batch; 1 = no batching.
+
+        max_in_flight: Most batches under way at once on one loop.
+    """
+
+    def __init__(self, execute: Execute, orphaned: Orphaned, *, max_ops: int, max_in_flight: int) -> None:
+        self._execute = execute
+        self._orphaned = orphaned
+        self._max_ops = max_ops
+        self._max_in_flight = max_in_flight
+        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
+
+    def submit(self, op: Op) -> Call:
+        """Queue *op* on the running loop."""
+        loop = asyncio.get_running_loop()
+        lane = self._lanes.get(loop)
+        if lane is None:
+            lane = self._lanes[loop] = _Lane(
+                self._execute, self._orphaned, self._max_ops, self._max_in_flight
+            )
+        call = Call(op, loop)
+        lane.add(call, loop)
+        return call
+
+    async def drain(self) -> None:
+        """Wait until nothing of the running loop is under way."""
+        lane = self._lanes.get(asyncio.get_running_loop())
+        while lane is not None and lane.tasks:
+            await asyncio.wait(lane.tasks)
+
+
+class _Lane:
+    """The calls of one event loop."""
+
+    __slots__ = (
+        "__weakref__",
+        "_execute",
+        "_max_in_flight",
+        "_max_ops",
+        "_orphaned",
+        "_scheduled",
+        "_waiting",
+        "tasks",
+    )
+
+    def __init__(self, execute: Execute, orphaned: Orphaned, max_ops: int, max_in_flight: int) -> None:
+        self._execute = execute
+        self._orphaned = orphaned
+        self._max_ops = max_ops
+        self._max_in_flight = max_in_flight
+        self._waiting: list[Call] = []
+        self._scheduled = False
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+        self._waiting.append(call)
+        if not self._scheduled and len(self.tasks) < self._max_in_flight:
+            self._scheduled = True
+            loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        live = [call for call in self._waiting if not call.future.cancelled()]
+        while live and len(self.tasks) < self._max_in_flight:
+            batch, live = live[: self._max_ops], live[self._max_ops :]
+            for call in batch:
+                call.sent = True
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self.tasks.add(task)
+            task.add_done_callback(self._ended)
+        self._waiting = live
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if self._waiting:
+            self._flush()
+
+    async def _run(self, batch: list[Call]) -> None:
+        try:
+            outcomes = await self._execute([call.op for call in batch])
+        except BaseException as exc:
+            for call in batch:
+                if not call.future.done():
+                    call.future.set_exception(exc.about(None, "") if isinstance(exc, MemoryFault) else exc)
+            if not isinstance(exc, Exception):
+                raise
+            return
+        for call, outcome in zip(batch, outcomes, strict=True):
+            self._settle(call, outcome)
+
+    def _settle(self, call: Call, outcome: Outcome | MemoryFault) -> None:
+        if not call.future.cancelled():
+            if isinstance(outcome, MemoryFault):
+                call.future.set_exception(outcome)
+            else:
+                call.future.set_result(outcome)
+        elif not isinstance(outcome, MemoryFault):
+            self._orphaned(call.op, outcome)

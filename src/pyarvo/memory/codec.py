@@ -1,0 +1,240 @@
+"""
+Records to bytes and back, and the refusal of everything JSON cannot hold.
+
+Bytes at rest are UTF-8 JSON. They start with `{`; any other first byte is the tag of another codec and, for a
+reader that does not know it, a corrupt record. A value is checked by what comes back: encode, decode, compare.
+That runs in C; only a refused record is walked, to name the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from math import isfinite
+from typing import Any, Final, cast
+
+import msgspec
+
+from pyarvo.errors import InvalidRecord, RecordCorrupt, RecordTooLarge
+from pyarvo.memory.contract import Record, Step
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_EVENT_KEY_BYTES",
+    "MAX_ID_BYTES",
+    "check_event_key",
+    "check_id",
+    "decode_produced",
+    "decode_record",
+    "digest_of",
+    "encode_produced",
+    "encode_record",
+]
+
+MAX_ID_BYTES: Final = 4_096
+MAX_EVENT_KEY_BYTES: Final = 8_192
+MAX_DEPTH: Final = 200
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_binary = msgspec.msgpack.Encoder().encode
+
+_MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
+
+
+def check_id(id: str) -> None:
+    """
+    Refuse what is no instance id.
+
+    Raises:
+        InvalidRecord: Not text, empty, over 4,096 UTF-8 bytes, or with a lone surrogate.
+    """
+    if type(id) is str:
+        _checked_id(id)
+    else:
+        _check_text(id, "id", MAX_ID_BYTES)
+
+
+@lru_cache(maxsize=8_192)
+def _checked_id(id: str) -> None:
+    _check_text(id, "id", MAX_ID_BYTES)
+
+
+def check_event_key(key: Sequence[str] | str) -> str:
+    """
+    The event key as canonical text: the compact JSON array `["source","id"]`.
+
+    Text that is no JSON array is taken as it is.
+
+    Raises:
+        InvalidRecord: Not text or an array of text, empty, over 8,192 UTF-8 bytes, or with a lone surrogate.
+    """
+    if isinstance(key, str):
+        return _event_key(key)
+    if not isinstance(key, list | tuple):
+        raise InvalidRecord("event_key", f"must be text or [source, id], is {type(key).__name__}")
+    for n, part in enumerate(key):
+        _check_text(part, f"event_key[{n}]", MAX_EVENT_KEY_BYTES)
+    return _event_key(tuple(key))
+
+
+@lru_cache(maxsize=8_192)
+def _event_key(key: str | tuple[str, ...]) -> str:
+    if isinstance(key, str):
+        _check_text(key, "event_key", MAX_EVENT_KEY_BYTES)
+        try:
+            parts = _decode(key)
+        except msgspec.DecodeError:
+            return key
+        if not isinstance(parts, list):
+            return key
+        return _encode(parts).decode()
+    if not key:
+        raise InvalidRecord("event_key", "is empty")
+    text = _encode(list(key)).decode()
+    _check_text(text, "event_key", MAX_EVENT_KEY_BYTES)
+    return text
+
+
+def _check_text(value: object, path: str, limit: int) -> None:
+    if not isinstance(value, str):
+        raise InvalidRecord(path, f"must be text, is {type(value).__name__}")
+    if not value:
+        raise InvalidRecord(path, "is empty")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as exc:
+        raise InvalidRecord(path, "holds a lone surrogate, which UTF-8 cannot carry") from exc
+    if size > limit:
+        raise InvalidRecord(path, f"has {size:,} UTF-8 bytes, the limit is {limit:,}")
+
+
+def encode_record(data: object, *, limit: int) -> bytes:
+    """
+    The bytes of a record.
+
+    Args:
+        data: A JSON object, depth at most 200, integers of 64 bits, finite floats.
+
+        limit: Most bytes allowed.
+
+    Raises:
+        InvalidRecord: Not an object, or a value in it that JSON cannot hold, with its path.
+        RecordTooLarge: Over the limit.
+    """
+    if not isinstance(data, dict):
+        if not isinstance(data, Mapping):
+            raise InvalidRecord("$", f"a record is a JSON object, this is {type(data).__name__}")
+        data = dict(cast("Mapping[str, Any]", data))
+    raw = _encode_checked(cast("Record", data), "$")
+    if len(raw) > limit:
+        raise RecordTooLarge(len(raw), limit)
+    return raw
+
+
+def encode_produced(step: Step, *, limit: int) -> bytes:
+    """The bytes of a step's produced events, as one JSON array; the same errors as `encode_record`."""
+    events: list[object] = list(step.produced)
+    for n, event in enumerate(events):
+        if not isinstance(event, dict):
+            raise InvalidRecord(f"$step.produced[{n}]", "an event is a JSON object")
+    raw = _encode_checked(events, "$step.produced")
+    if len(raw) > limit:
+        raise RecordTooLarge(len(raw), limit)
+    return raw
+
+
+def decode_record(raw: bytes) -> Record:
+    """
+    The record of stored bytes.
+
+    Raises:
+        RecordCorrupt: They are no JSON object.
+    """
+    if raw[:1] != b"{":
+        raise RecordCorrupt(
+            f"the stored bytes start with {raw[:1]!r}, not with '{{': corrupt, or another codec"
+        )
+    try:
+        return cast("Record", _decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise RecordCorrupt("the stored bytes are no JSON") from exc
+
+
+def decode_produced(raw: bytes | None) -> tuple[Record, ...]:
+    """The produced events of stored bytes; none when the body is no longer kept."""
+    if raw is None:
+        return ()
+    try:
+        events = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise RecordCorrupt("the stored step is no JSON") from exc
+    if not isinstance(events, list):
+        raise RecordCorrupt("the stored step is no JSON array")
+    return tuple(cast("list[Record]", events))
+
+
+def digest_of(data: bytes, event_key: str | None, produced: bytes | None) -> bytes:
+    """16 bytes that tell one write from another: of data and step, each with its length before it."""
+    key = (event_key or "").encode()
+    body = produced or b""
+    state = blake2b(b"%d %d %d " % (len(data), len(key), len(body)), digest_size=16)
+    state.update(data)
+    state.update(key)
+    state.update(body)
+    return state.digest()
+
+
+def _encode_checked(value: Record | list[object], path: str) -> bytes:
+    try:
+        raw = _encode(value)
+        _binary(value)  # the JSON encoder takes integers of any size, this one has 64 bits
+        faithful = _decode(raw) == value
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        _find_fault(value, path, 0)
+        raise InvalidRecord(path, f"JSON cannot hold it: {exc}") from exc
+    deep = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+    if not faithful or deep:
+        _find_fault(value, path, 0)
+    if not faithful:
+        raise InvalidRecord(path, "does not come back from JSON as it went in")
+    return raw
+
+
+def _find_fault(value: object, path: str, depth: int) -> None:
+    """Raise for the first value that JSON cannot hold; a cycle shows itself as depth."""
+    if depth > MAX_DEPTH:
+        raise InvalidRecord(_shorten(path), f"is nested deeper than {MAX_DEPTH} levels, or a cycle")
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        _check_surrogates(value, path)
+    elif isinstance(value, int):
+        if not _MIN_INT <= value <= _MAX_INT:
+            raise InvalidRecord(path, "is an integer of more than 64 bits")
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise InvalidRecord(path, f"is {value}, JSON has finite numbers only")
+    elif isinstance(value, dict):
+        for key, item in cast("dict[object, object]", value).items():
+            if not isinstance(key, str):
+                raise InvalidRecord(path, f"has the key {key!r}, JSON has text keys only")
+            _check_surrogates(key, path)
+            _find_fault(item, f"{path}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for n, item in enumerate(cast("list[object]", value)):
+            _find_fault(item, f"{path}[{n}]", depth + 1)
+    else:
+        raise InvalidRecord(path, f"is a {type(value).__name__}, which JSON has not")
+
+
+def _check_surrogates(text: str, path: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidRecord(_shorten(path), "holds a lone surrogate, which UTF-8 cannot carry") from exc
+
+
+def _shorten(path: str, keep: int = 120) -> str:
+    return path if len(path) <= keep else f"{path[:keep]}..."

@@ -1,0 +1,245 @@
+"""
+The public memory above a backend: the four verbs and the leases, the same for every store.
+
+A backend only executes operations (`backend.py`); the way to it is `access.py`. What holds for all memories,
+validation, callers, retries, refusals, stands here once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping, Sequence
+from time import monotonic
+from typing import Any, Final
+
+from pyarvo.errors import (
+    EventConsumed,
+    LeaseLost,
+    MemoryFault,
+    MemoryUnavailable,
+    NotApplied,
+    RecordCorrupt,
+    WriteConflict,
+    WriteOutcomeUnknown,
+)
+from pyarvo.memory.access import misanswer
+from pyarvo.memory.backend import Backend
+from pyarvo.memory.callers import Callers, Cell
+from pyarvo.memory.codec import check_event_key, check_id, digest_of, encode_produced, encode_record
+from pyarvo.memory.contract import Lease, Record, Step
+from pyarvo.memory.decide import (
+    Acquire,
+    Acquired,
+    Commit,
+    Committed,
+    Conflict,
+    Consumed,
+    Denied,
+    Found,
+    Lost,
+    Read,
+    Release,
+    Renew,
+    Renewed,
+)
+from pyarvo.memory.options import MemoryOptions, check_ttl
+from pyarvo.memory.queries import QueryLevel
+from pyarvo.memory.retry import ATTEMPT_S, ATTEMPTS, backoff_s, retried
+
+__all__ = ["LeasedMemory"]
+
+_LOCK_WAIT_S: Final = 0.1
+
+
+class LeasedMemory(QueryLevel):
+    """
+    A memory of all three levels (verbs, leases, queries) over a backend.
+
+    It connects at first use, and is its own async context manager. One object serves several event loops and
+    threads of one process. After a fork the child must open its own.
+
+    Args:
+        backend: The store.
+
+        options: See `MemoryOptions`.
+    """
+
+    def __init__(self, backend: Backend, options: MemoryOptions) -> None:
+        super().__init__(backend, options)
+        self._callers = Callers()
+
+    # --- the four verbs ---------------------------------------------------------------------------------------
+
+    async def read(self, id: str) -> Record | None:
+        """See `MachineMemory.read`."""
+        check_id(id)
+        op = Read(id)
+        found = await retried(lambda: self._ask(op, ATTEMPT_S, "read"))
+        if not isinstance(found, Found):
+            raise misanswer(op, found)
+        return None if found.data is None else self._decoded(found.data, id, "read")
+
+    async def write(self, id: str, data: Record) -> None:
+        """See `MachineMemory.write`. Call `lock` first: a write stands on a lease."""
+        check_id(id)
+        cell = self._callers.find(id)
+        if cell is None or cell.lease is None:
+            self._encoded(id, data, None, "write")
+            raise LeaseLost("this caller holds no lease; `lock` it first", id=id, operation="write")
+        try:
+            await self._commit(cell.lease, data, None, release=False, operation="write")
+        except LeaseLost:
+            self._callers.close(cell)
+            raise
+
+    def lock(self, id: str) -> Coroutine[Any, Any, bool]:
+        """See `MachineMemory.lock`. A plain function: the caller's context is marked when it is called."""
+        check_id(id)
+        return self._lock(id, self._callers.open(id))
+
+    async def _lock(self, id: str, cell: Cell) -> bool:
+        lease = await self._acquire(id, None, self._options.lease_ttl_s, "lock")
+        if lease is None:
+            return False
+        self._callers.fill(cell, lease)
+        return True
+
+    async def unlock(self, id: str) -> bool:
+        """See `MachineMemory.unlock`."""
+        check_id(id)
+        cell = self._callers.find(id)
+        if cell is None or cell.lease is None:
+            return False
+        lease = cell.lease
+        self._callers.close(cell)
+        return await self._release(lease, "unlock")
+
+    # --- leases -----------------------------------------------------------------------------------------------
+
+    async def acquire(
+        self, id: str, *, event_key: Sequence[str] | str | None = None, ttl_s: float | None = None
+    ) -> Lease | None:
+        """See `LeasedMachineMemory.acquire`."""
+        check_id(id)
+        key = None if event_key is None else check_event_key(event_key)
+        ttl = self._options.lease_ttl_s if ttl_s is None else check_ttl(ttl_s)
+        return await self._acquire(id, key, ttl, "acquire")
+
+    async def commit(
+        self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
+    ) -> int:
+        """See `LeasedMachineMemory.commit`."""
+        return await self._commit(lease, data, step, release=release, operation="commit")
+
+    async def renew(self, lease: Lease, *, ttl_s: float | None = None) -> None:
+        """See `LeasedMachineMemory.renew`."""
+        ttl = lease.ttl_s if ttl_s is None else check_ttl(ttl_s)
+        op = Renew(lease.id, lease.token, ttl)
+        sent_at = monotonic()
+        outcome = await retried(lambda: self._ask(op, self._options.deadline_s / ATTEMPTS, "renew"))
+        if isinstance(outcome, Lost):
+            lease.held = False
+            raise LeaseLost("released, or held by another since", id=lease.id, operation="renew")
+        if not isinstance(outcome, Renewed):
+            raise misanswer(op, outcome)
+        lease.extend(sent_at, ttl)
+
+    async def release(self, lease: Lease) -> bool:
+        """See `LeasedMachineMemory.release`."""
+        return await self._release(lease, "release")
+
+    async def _acquire(self, id: str, event_key: str | None, ttl_s: float, operation: str) -> Lease | None:
+        op = Acquire(id, os.urandom(16).hex(), ttl_s, event_key, self._options.holder)
+        sent_at = monotonic()
+        fault: MemoryFault | None = None
+        for n in range(self._options.lock_attempts):
+            if n:
+                await asyncio.sleep(backoff_s(n - 1, _LOCK_WAIT_S))
+            try:
+                outcome = await self._ask(op, self._options.deadline_s, operation)
+            except (MemoryUnavailable, WriteOutcomeUnknown) as exc:
+                fault = exc
+                if isinstance(exc, MemoryUnavailable) and not exc.transient:
+                    raise
+                continue
+            if isinstance(outcome, Acquired | Consumed):
+                return self._leased(op, outcome, sent_at, operation)
+            if not isinstance(outcome, Denied):
+                raise misanswer(op, outcome)
+            fault, sent_at = None, monotonic()
+        if fault is None:
+            return None
+        self._give_back(op)
+        if isinstance(fault, MemoryUnavailable):
+            raise fault
+        raise MemoryUnavailable(fault.args[0], id=id, operation=operation) from fault
+
+    def _leased(self, op: Acquire, outcome: Acquired | Consumed, sent_at: float, operation: str) -> Lease:
+        try:
+            data = None if outcome.data is None else self._decoded(outcome.data, op.id, operation)
+            replay = self._step(outcome.entry, op.id) if isinstance(outcome, Consumed) else None
+        except RecordCorrupt:
+            self._give_back(op)
+            raise
+        return Lease(
+            op.id,
+            token="" if replay is not None else op.token,
+            fence=outcome.fence,
+            version=outcome.version,
+            data=data,
+            ttl_s=op.ttl_s,
+            sent_at=sent_at,
+            replay=replay,
+            deleted_at=outcome.deleted_at if isinstance(outcome, Acquired) else None,
+        )
+
+    async def _commit(
+        self, lease: Lease, data: Mapping[str, Any], step: Step | None, *, release: bool, operation: str
+    ) -> int:
+        raw, key, produced = self._encoded(lease.id, data, step, operation)
+        if not lease.token:
+            raise LeaseLost("a replay holds no lease", id=lease.id, operation=operation)
+        digest = digest_of(raw, key, produced)
+        labels = self._options.labels_of(lease.id, data)
+        op = Commit(lease.id, lease.token, lease.version, raw, digest, labels, key, produced, release)
+        outcome = await self._ask(op, self._options.deadline_s, operation)
+        if isinstance(outcome, Committed):
+            lease.version = outcome.version
+            lease.held = lease.held and not release
+            return outcome.version
+        if isinstance(outcome, Conflict | Consumed | Lost):
+            raise self._refusal(lease, outcome, operation)
+        raise misanswer(op, outcome)
+
+    def _encoded(
+        self, id: str, data: Mapping[str, Any], step: Step | None, operation: str
+    ) -> tuple[bytes, str | None, bytes | None]:
+        limit = self._options.record_limit
+        try:
+            raw = encode_record(data, limit=limit)
+            if step is None:
+                return raw, None, None
+            return raw, check_event_key(step.event_key), encode_produced(step, limit=limit)
+        except MemoryFault as fault:
+            raise fault.about(id, operation) from fault.__cause__
+
+    def _refusal(self, lease: Lease, outcome: Conflict | Consumed | Lost, operation: str) -> NotApplied:
+        match outcome:
+            case Conflict(expected, actual):
+                return WriteConflict(expected, actual, id=lease.id, operation=operation)
+            case Consumed(entry):
+                return EventConsumed(self._step(entry, lease.id), id=lease.id, operation=operation)
+            case Lost():
+                lease.held = False
+                return LeaseLost("released, or held by another since", id=lease.id, operation=operation)
+
+    async def _release(self, lease: Lease, operation: str) -> bool:
+        if not lease.token:
+            return False
+        lease.held = False
+        releasing = self._release_quietly(Release(lease.id, lease.token), operation)
+        if self._backend.immediate:
+            return await releasing
+        # Shielded: a caller that is being cancelled still gives its lease up.
+        return await asyncio.shield(self._keep(releasing))

@@ -1,0 +1,284 @@
+"""The query level: what people and tools ask of a memory. No handler needs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyarvo.errors import InvalidOption, LeaseLost
+from pyarvo.memory.access import StoreAccess, misanswer
+from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.codec import check_id
+from pyarvo.memory.contract import Record, Step
+from pyarvo.memory.decide import Delete, Deleted, Denied, ForceRelease, Released, is_held
+
+__all__ = ["FINISHED", "Find", "Instance", "Page", "QueryLevel"]
+
+FINISHED: Final = frozenset({"done", "failure", "error", "stopped"})
+"""The statuses of an instance that will never write again. Any other, and none, counts as live work."""
+
+_MAX_PAGE: Final = 1_000
+_TREE_DEPTH: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """
+    One instance with its metadata. All times are the store's clock.
+
+    Attributes:
+        id: The event subject.
+
+        version: Of the record; 0 = none.
+
+        fence: Of the latest grant.
+
+        held: Whether a lease runs now.
+
+        holder: Label of the latest holder; "" when there was none.
+
+        held_since: Seconds since the epoch; None when no lease runs.
+
+        expires_in_s: Seconds until the lease ends; None when no lease runs.
+
+        orchestrator, orchestrator_version, status, parent: The labels; None when the record has none.
+
+        created_at, updated_at: Seconds since the epoch.
+
+        deleted_at: None unless this is a tombstone.
+
+        note: Why the lease was last released by force; "".
+
+        data: The record; None when there is none, and in lists.
+    """
+
+    id: str
+    version: int
+    fence: int
+    held: bool
+    holder: str
+    held_since: float | None
+    expires_in_s: float | None
+    orchestrator: str | None
+    orchestrator_version: str | None
+    status: str | None
+    parent: str | None
+    created_at: float
+    updated_at: float
+    deleted_at: float | None
+    note: str
+    data: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    Some instances, newest first.
+
+    Attributes:
+        items: At most `limit` of them.
+
+        cursor: Give it to the next call for the next page; None on the last.
+    """
+
+    items: tuple[Instance, ...]
+    cursor: str | None
+
+
+class QueryLevel(StoreAccess):
+    """Reading and tending a store: lists, trees, the journal, deletion, release by force."""
+
+    async def get(self, id: str) -> Instance | None:
+        """
+        One instance with its metadata and record; also a tombstone. None when the store never knew it.
+
+        Raises:
+            InvalidRecord: *id* is no instance id.
+            RecordCorrupt: The stored bytes do not decode.
+            MemoryUnavailable: The store could not be asked.
+        """
+        check_id(id)
+        self._check_usable()
+        stored = await self._backend.get(id)
+        return None if stored is None else self._instance(stored)
+
+    async def instances(
+        self, what: Find | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """
+        Instances without their records, newest first.
+
+        Args:
+            what: Which; None = all that are not deleted.
+
+            limit: 1 to 1,000.
+
+            cursor: From the page before.
+
+        Raises:
+            InvalidOption: *limit* or *cursor* is out of bounds.
+            MemoryUnavailable: The store could not be asked.
+        """
+        if not 1 <= limit <= _MAX_PAGE:
+            raise InvalidOption("limit", f"must be 1 to {_MAX_PAGE:,}, is {limit!r}")
+        if cursor is not None and not cursor.isdecimal():
+            raise InvalidOption("cursor", "is none of this memory's")
+        self._check_usable()
+        before = None if cursor is None else int(cursor)
+        found = await self._backend.find(what or Find(), before=before, limit=limit + 1)
+        more = len(found) > limit
+        items = tuple(self._instance(stored) for stored in found[:limit])
+        return Page(items, str(found[limit - 1].serial) if more else None)
+
+    async def each(self, what: Find | None = None) -> AsyncIterator[Instance]:
+        """Every instance that `instances` would page through."""
+        cursor: str | None = None
+        while True:
+            page = await self.instances(what, limit=_MAX_PAGE, cursor=cursor)
+            for instance in page.items:
+                yield instance
+            if page.cursor is None:
+                return
+            cursor = page.cursor
+
+    async def count(self, what: Find | None = None) -> int:
+        """How many instances *what* finds."""
+        self._check_usable()
+        return await self._backend.count(what or Find())
+
+    async def children(self, id: str) -> tuple[Instance, ...]:
+        """The instances whose parent is *id*, newest first."""
+        check_id(id)
+        return tuple([child async for child in self.each(Find(parent=id))])
+
+    async def ancestors(self, id: str) -> tuple[Instance, ...]:
+        """The parent of *id*, its parent, and so on to the root; as far as the store knows them."""
+        seen = {id}
+        chain: list[Instance] = []
+        instance = await self.get(id)
+        while instance is not None and instance.parent is not None and instance.parent not in seen:
+            seen.add(instance.parent)
+            instance = await self.get(instance.parent)
+            if instance is not None:
+                chain.append(instance)
+        return tuple(chain)
+
+    async def journal(self, id: str, *, after: int = 0, limit: int = 100) -> tuple[Step, ...]:
+        """
+        The steps of *id* with a version over *after*, oldest first.
+
+        A write without a step has an empty event key. Events of steps older than the memory keeps are gone.
+        """
+        check_id(id)
+        self._check_usable()
+        entries = await self._backend.journal(id, after=after, limit=limit)
+        return tuple(self._step(entry, id) for entry in entries)
+
+    async def history(self, id: str) -> tuple[tuple[int, Record], ...]:
+        """Earlier records that are still kept (option `history`), as version and record, newest first."""
+        check_id(id)
+        self._check_usable()
+        kept = await self._backend.history(id)
+        return tuple((version, self._decoded(raw, id, "history")) for version, raw in kept)
+
+    async def delete(self, id: str, *, force: bool = False) -> bool:
+        """
+        Remove record and journal; a tombstone refuses late commits.
+
+        Args:
+            id: The instance.
+
+            force: Also while somebody holds the lease; the holder's commit is refused.
+
+        Returns:
+            Whether there was a record.
+
+        Raises:
+            LeaseLost: Somebody holds the lease, and *force* is False. Nothing was deleted.
+        """
+        check_id(id)
+        op = Delete(id, force)
+        outcome = await self._ask(op, self._options.deadline_s, "delete")
+        if isinstance(outcome, Denied):
+            raise LeaseLost("somebody holds the lease; wait, or delete by force", id=id, operation="delete")
+        if not isinstance(outcome, Deleted):
+            raise misanswer(op, outcome)
+        return outcome.existed
+
+    async def force_release(self, id: str, *, reason: str) -> bool:
+        """
+        Take the lease of *id* away from whoever holds it; raises the fence and keeps the reason.
+
+        Returns:
+            Whether there was a lease to take.
+
+        Raises:
+            InvalidOption: No reason given.
+        """
+        check_id(id)
+        if not reason.strip():
+            raise InvalidOption("reason", "is needed, it is kept with the instance")
+        op = ForceRelease(id, reason)
+        outcome = await self._ask(op, self._options.deadline_s, "force_release")
+        if not isinstance(outcome, Released):
+            raise misanswer(op, outcome)
+        return outcome.ours
+
+    async def purge(self, *, older_than_s: float, dry_run: bool = False) -> tuple[str, ...]:
+        """
+        Delete whole trees of finished instances, the last change of each longer ago than *older_than_s*.
+
+        A tree with one live, leased or younger member stays whole.
+
+        Returns:
+            The ids deleted, or, with *dry_run*, those that would be.
+        """
+        if older_than_s < 0:
+            raise InvalidOption("older_than_s", "must be 0 or more seconds")
+        purged: list[str] = []
+        async for root in self.each(Find(root=True)):
+            tree = await self._finished_tree(root, older_than_s)
+            for id in reversed(tree):
+                if dry_run or await self._delete_unheld(id):
+                    purged.append(id)
+        return tuple(purged)
+
+    async def _delete_unheld(self, id: str) -> bool:
+        try:
+            return await self.delete(id)
+        except LeaseLost:
+            return False
+
+    async def _finished_tree(self, root: Instance, older_than_s: float) -> Sequence[str]:
+        """The ids of the tree, parents first; empty when a member is live, held or young."""
+        tree = [root]
+        for member in tree:
+            stored = await self._backend.get(member.id)
+            young = stored is None or stored.now - stored.updated_at < older_than_s
+            if young or member.held or member.status not in FINISHED or len(tree) > _TREE_DEPTH:
+                return ()
+            tree.extend(await self.children(member.id))
+        return [member.id for member in tree]
+
+    def _instance(self, stored: Stored) -> Instance:
+        row, labels = stored.row, stored.labels
+        held = is_held(row, stored.now)
+        return Instance(
+            id=stored.id,
+            version=row.version,
+            fence=row.fence,
+            held=held,
+            holder=row.holder,
+            held_since=row.granted_at if held else None,
+            expires_in_s=row.until - stored.now if held else None,
+            orchestrator=labels.orchestrator,
+            orchestrator_version=labels.version,
+            status=labels.status,
+            parent=labels.parent,
+            created_at=stored.created_at,
+            updated_at=stored.updated_at,
+            deleted_at=row.deleted_at,
+            note=row.note,
+            data=None if row.data is None else self._decoded(row.data, stored.id, "get"),
+        )
