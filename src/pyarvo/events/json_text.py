@@ -68,7 +68,7 @@ def classify(value: dict[str, Any] | list[Any], depth: int = 1) -> int:
     else:
         items = cast("list[Any]", value)
     for item in items:
-        t: type[Any] = type(item)
+        t = type(item)  # pyright: ignore[reportUnknownVariableType] -- a cast would cost as much as the check
         if t is str:
             if not (item.isascii() or _is_unicode(item)):
                 return NOT_JSON
@@ -104,16 +104,16 @@ def find_fault(value: object, path: str, depth: int = 1) -> tuple[str, str] | No
     Returns:
         Path and rule, as ("data.items[2]", "must be finite"); None when all is JSON.
     """
-    if type(value) is dict or type(value) is list:  # pyright: ignore[reportUnknownArgumentType]
-        if depth > MAX_DEPTH:
-            return path[:100], f"is nested more than {MAX_DEPTH} deep"
-        if type(value) is dict:
-            for key, item in cast("dict[object, object]", value).items():
-                if type(key) is not str or not _is_unicode(key):
-                    return path, f"has a key that is not Unicode text ({type(key).__name__})"
-                if fault := find_fault(item, f"{path}.{key}", depth + 1):
-                    return fault
-            return None
+    if depth > MAX_DEPTH and isinstance(value, dict | list):
+        return path[:100], f"is nested more than {MAX_DEPTH} deep"
+    if type(value) is dict:
+        for key, item in cast("dict[object, object]", value).items():
+            if type(key) is not str or not _is_unicode(key):
+                return path, f"has a key that is not Unicode text ({type(key).__name__})"
+            if fault := find_fault(item, f"{path}.{key}", depth + 1):
+                return fault
+        return None
+    if type(value) is list:
         for index, item in enumerate(cast("list[object]", value)):
             if fault := find_fault(item, f"{path}[{index}]", depth + 1):
                 return fault

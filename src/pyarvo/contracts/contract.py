@@ -1,0 +1,271 @@
+"""Contracts: what a handler accepts and emits, version by version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, TypedDict
+
+from pydantic import BaseModel
+
+from pyarvo.contracts.version import ORCHESTRATOR_CONTRACT, EventSchema, VersionedArvoContract
+from pyarvo.errors import InvalidContract
+from pyarvo.events.dataschema import WILDCARD_VERSION, is_version, version_key
+from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name
+from pyarvo.events.uri import is_uri
+
+__all__ = [
+    "RESERVED_PREFIX",
+    "ArvoContract",
+    "ContractVersion",
+    "SimpleContractVersion",
+    "build_contract",
+    "create_arvo_contract",
+    "create_simple_arvo_contract",
+    "is_model",
+]
+
+RESERVED_PREFIX = "arvo.orc"
+"""Types that begin so are orchestrators'. There is no dot at its end: `arvo.orchid.x` is reserved too."""
+
+
+class ContractVersion(TypedDict):
+    """One version, as `create_arvo_contract` takes it."""
+
+    accepts: type[BaseModel]
+    emits: Mapping[str, type[BaseModel]]
+
+
+class SimpleContractVersion(TypedDict):
+    """One version, as `create_simple_arvo_contract` takes it."""
+
+    accepts: type[BaseModel]
+    emits: type[BaseModel]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ArvoContract:
+    """
+    What a handler accepts and emits. Versions are isolated: nothing is assumed about their likeness.
+
+    Attributes:
+        uri: Encoded URI, not empty; names the contract.
+
+        type: Event type that the handler accepts.
+
+        versions: The versions, read-only, as they were given.
+
+        description: For people.
+
+        metadata: Anything, read-only.
+
+        domain: Domain of the contract, or None.
+    """
+
+    uri: str
+    type: str
+    versions: Mapping[str, VersionedArvoContract]
+    description: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    domain: str | None = None
+
+    @cached_property
+    def system_error(self) -> EventSchema:
+        """The system error event, the same in every version."""
+        return next(iter(self.versions.values())).system_error
+
+    @cached_property
+    def is_orchestrator(self) -> bool:
+        """Whether `create_arvo_orchestrator_contract` made it."""
+        return self.metadata.get("contractType") == ORCHESTRATOR_CONTRACT
+
+    def version(self, version: str) -> VersionedArvoContract:
+        """
+        Look up one version.
+
+        Args:
+            version: A version, or "latest" or "any" (the highest), or "oldest".
+
+        Raises:
+            InvalidContract: There is no such version.
+        """
+        if version in ("latest", "any"):
+            return self.versions[max(self.versions, key=version_key)]
+        if version == "oldest":
+            return self.versions[min(self.versions, key=version_key)]
+        found = self.versions.get(version)
+        if found is None:
+            known = ", ".join(self.versions)
+            raise InvalidContract("versions", f"{self.uri} has no version {version!r}, but {known}")
+        return found
+
+    def to_json_schema(self) -> dict[str, Any]:
+        """Return the contract as JSON, its models as JSON Schema."""
+        shared = ("uri", "description")
+        return {
+            "uri": self.uri,
+            "domain": self.domain,
+            "description": self.description,
+            "metadata": dict(self.metadata),
+            "versions": [
+                {key: value for key, value in version.to_json_schema().items() if key not in shared}
+                for version in self.versions.values()
+            ],
+        }
+
+
+def create_arvo_contract(
+    *,
+    uri: str,
+    type: str,
+    versions: Mapping[str, ContractVersion],
+    description: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    domain: str | None = None,
+) -> ArvoContract:
+    """
+    Make a contract.
+
+    Args:
+        uri: Encoded URI, not empty.
+
+        type: Event type that the handler accepts: three segments or more, not beginning with `arvo.orc`.
+
+        versions: At least one, by version number; "0.0.0" is reserved. `accepts` is a model, `emits` maps event
+            types, under the same rule as *type*, to models.
+
+        description: For people.
+
+        metadata: Anything.
+
+        domain: Lower-case letters, digits, dots.
+
+    Raises:
+        InvalidContract: A part breaks its rule.
+    """
+    _refuse_reserved("type", type)
+    for version, parts in versions.items():
+        for emit in parts["emits"]:
+            _refuse_reserved(f"versions.{version}.emits.{emit}", emit)
+    return build_contract(
+        uri=uri, type=type, versions=versions, description=description, metadata=metadata or {}, domain=domain
+    )
+
+
+def create_simple_arvo_contract(
+    *,
+    uri: str,
+    type: str,
+    versions: Mapping[str, SimpleContractVersion],
+    description: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    domain: str | None = None,
+) -> ArvoContract:
+    """
+    Make a contract of one answer: it accepts `com.<type>` and emits `evt.<type>.success`.
+
+    Args:
+        uri: Encoded URI, not empty.
+
+        type: Two segments or more.
+
+        versions: At least one, by version number: models for `accepts` and `emits`.
+
+        description: For people.
+
+        metadata: Anything; `contractType` and `rootType` are added.
+
+        domain: Lower-case letters, digits, dots.
+
+    Raises:
+        InvalidContract: A part breaks its rule.
+    """
+    return create_arvo_contract(
+        uri=uri,
+        type=f"com.{type}",
+        versions={
+            version: {"accepts": parts["accepts"], "emits": {f"evt.{type}.success": parts["emits"]}}
+            for version, parts in versions.items()
+        },
+        description=description,
+        metadata={**(metadata or {}), "contractType": "SimpleArvoContract", "rootType": type},
+        domain=domain,
+    )
+
+
+def build_contract(
+    *,
+    uri: str,
+    type: str,
+    versions: Mapping[str, ContractVersion],
+    description: str | None,
+    metadata: Mapping[str, Any],
+    domain: str | None,
+) -> ArvoContract:
+    """
+    Check the rules that every kind of contract shares, and make it.
+
+    Raises:
+        InvalidContract: A part breaks its rule.
+    """
+    if not uri or not is_uri(uri):
+        raise InvalidContract("uri", "must be an encoded URI, not empty")
+    if domain is not None and not is_domain(domain):
+        raise InvalidContract("domain", DOMAIN_RULE)
+    if not is_type_name(type):
+        raise InvalidContract("type", f"{type!r} {TYPE_RULE}")
+    if not versions:
+        raise InvalidContract("versions", "must hold at least one")
+    frozen = MappingProxyType(dict(metadata))
+    built: dict[str, VersionedArvoContract] = {}
+    for version, parts in versions.items():
+        _check_version(version, parts)
+        built[version] = VersionedArvoContract(
+            uri=uri,
+            version=version,
+            accepts=EventSchema(type, parts["accepts"]),
+            emits=MappingProxyType(dict(parts["emits"])),
+            description=description,
+            metadata=frozen,
+            domain=domain,
+        )
+    return ArvoContract(
+        uri=uri,
+        type=type,
+        versions=MappingProxyType(built),
+        description=description,
+        metadata=frozen,
+        domain=domain,
+    )
+
+
+def _check_version(version: str, parts: ContractVersion) -> None:
+    if not is_version(version):
+        raise InvalidContract("versions", f"{version!r} must be a version of the form 1.2.3")
+    if version == WILDCARD_VERSION:
+        raise InvalidContract("versions", f"{WILDCARD_VERSION} means any version and cannot be one")
+    _check_model(f"versions.{version}.accepts", parts["accepts"])
+    for emit, model in parts["emits"].items():
+        field = f"versions.{version}.emits.{emit}"
+        if not is_type_name(emit):
+            raise InvalidContract(field, TYPE_RULE)
+        _check_model(field, model)
+
+
+def is_model(model: object) -> bool:
+    """Whether *model* is a pydantic model class."""
+    return isinstance(model, type) and issubclass(model, BaseModel)
+
+
+def _check_model(field: str, model: object) -> None:
+    if not is_model(model):
+        raise InvalidContract(field, "must be a pydantic model class")
+
+
+def _refuse_reserved(field: str, type: str) -> None:
+    if type.startswith(RESERVED_PREFIX):
+        raise InvalidContract(
+            field, f"{type!r} begins with {RESERVED_PREFIX!r}; use create_arvo_orchestrator_contract"
+        )

@@ -1,0 +1,43 @@
+"""The one event that every handler may emit: what went wrong, told to whoever asked."""
+
+from __future__ import annotations
+
+from traceback import format_exception
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pyarvo.errors import ViolationError
+
+__all__ = ["SystemErrorData", "create_arvo_error"]
+
+
+class SystemErrorData(BaseModel):
+    """
+    Data of a system error event.
+
+    Attributes:
+        error_name: Class of the error.
+
+        error_message: Its message.
+
+        error_stack: Its traceback, or None.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    error_name: str = Field(alias="errorName")
+    error_message: str = Field(alias="errorMessage")
+    error_stack: str | None = Field(alias="errorStack")
+
+
+def create_arvo_error(error: BaseException) -> dict[str, str | None]:
+    """
+    Describe *error* as the data of a system error event.
+
+    The traceback goes along, as in the TypeScript system.
+    """
+    return {
+        "errorName": error.name if isinstance(error, ViolationError) else type(error).__name__,
+        "errorMessage": str(error),
+        "errorStack": "".join(format_exception(error)) if error.__traceback__ else None,
+    }
