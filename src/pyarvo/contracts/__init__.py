@@ -7,6 +7,14 @@ from pyarvo.contracts.contract import (
     create_arvo_contract,
     create_simple_arvo_contract,
 )
+from pyarvo.contracts.factory import (
+    ArvoEventFactory,
+    ArvoOrchestratorEventFactory,
+    EventData,
+    EventFields,
+    create_arvo_event_factory,
+    create_arvo_orchestrator_event_factory,
+)
 from pyarvo.contracts.orchestrator import (
     PARENT_SUBJECT,
     OrchestratorContractVersion,
@@ -18,7 +26,11 @@ from pyarvo.contracts.version import EventSchema, VersionedArvoContract
 __all__ = [
     "PARENT_SUBJECT",
     "ArvoContract",
+    "ArvoEventFactory",
+    "ArvoOrchestratorEventFactory",
     "ContractVersion",
+    "EventData",
+    "EventFields",
     "EventSchema",
     "OrchestratorContractVersion",
     "SimpleContractVersion",
@@ -26,6 +38,8 @@ __all__ = [
     "VersionedArvoContract",
     "create_arvo_contract",
     "create_arvo_error",
+    "create_arvo_event_factory",
     "create_arvo_orchestrator_contract",
+    "create_arvo_orchestrator_event_factory",
     "create_simple_arvo_contract",
 ]

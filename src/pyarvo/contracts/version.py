@@ -132,10 +132,7 @@ class VersionedArvoContract:
         schema = self.emits.get(type)
         if schema is None:
             if type != self.system_error.type:
-                raise ContractViolation(
-                    f"{self.dataschema} emits no {type!r}; it emits {', '.join(self.emits) or 'nothing'}",
-                    metadata={"uri": self.uri, "version": self.version, "type": type},
-                )
+                raise self.unknown_emit(type)
             schema = self.system_error.schema
         return self._parse(type, schema, data)
 
@@ -156,6 +153,13 @@ class VersionedArvoContract:
             ContractViolation: It does not fit, or the contract has no such event.
         """
         return _dump(self.parse_emit(type, data))
+
+    def unknown_emit(self, type: str) -> ContractViolation:
+        """Return the error that says this contract does not emit *type*."""
+        return ContractViolation(
+            f"{self.dataschema} emits no {type!r}; it emits {', '.join(self.emits) or 'nothing'}",
+            metadata={"uri": self.uri, "version": self.version, "type": type},
+        )
 
     def to_json_schema(self) -> dict[str, Any]:
         """Return this version as JSON, its models as JSON Schema."""
