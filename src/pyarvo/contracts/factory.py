@@ -33,7 +33,6 @@ class EventFields(TypedDict, total=False):
     """Fields that every method of a factory takes; their meaning is `create_arvo_event`'s, except `parentid`."""
 
     source: Required[str]
-    subject: str | None
     id: EventId | None
     time: str | None
     to: str | None
@@ -51,9 +50,9 @@ class ArvoEventFactory:
     """
     Makes the events of one contract version. `create_arvo_event_factory` makes it.
 
-    Every method takes `source` and, optionally, the other fields of `EventFields`. `parentid` is set verbatim. A
-    missing `subject` is made anew, which needs a *source* of three segments or more: its orchestrator is the
-    event's type, its meta holds `redirectto`, its domain is the event's.
+    Every method takes `source` and, optionally, `subject` and the other fields of `EventFields`. `parentid` is set
+    verbatim. A missing subject is made anew, which needs a *source* of three segments or more: its orchestrator is
+    the event's type, its meta holds `redirectto`, its domain is the event's.
 
     Attributes:
         contract: The contract version.
@@ -62,12 +61,16 @@ class ArvoEventFactory:
     def __init__(self, contract: VersionedArvoContract) -> None:
         self.contract = contract
 
-    def accepts(self, *, data: EventData, **fields: Unpack[EventFields]) -> ArvoEvent:
+    def accepts(
+        self, *, data: EventData, subject: str | None = None, **fields: Unpack[EventFields]
+    ) -> ArvoEvent:
         """
         Make the event that the contract's handler accepts.
 
         Args:
             data: Checked; sent with defaults applied.
+
+            subject: The workflow it belongs to; None makes a new subject.
 
             **fields: See `EventFields`.
 
@@ -77,9 +80,13 @@ class ArvoEventFactory:
             InvalidSubject: No subject was given and none can be made of the fields.
         """
         contract = self.contract
-        return self._event(contract.type, contract.validate_accepts(data), contract.dataschema, fields)
+        return self._event(
+            contract.type, contract.validate_accepts(data), contract.dataschema, subject, fields
+        )
 
-    def emits(self, *, type: str, data: EventData, **fields: Unpack[EventFields]) -> ArvoEvent:
+    def emits(
+        self, *, type: str, data: EventData, subject: str | None = None, **fields: Unpack[EventFields]
+    ) -> ArvoEvent:
         """
         Make an event that the contract's handler emits.
 
@@ -87,6 +94,8 @@ class ArvoEventFactory:
             type: One of the contract's `emits`.
 
             data: Checked; sent with defaults applied.
+
+            subject: The workflow it belongs to; None makes a new subject.
 
             **fields: See `EventFields`.
 
@@ -98,14 +107,18 @@ class ArvoEventFactory:
         contract = self.contract
         if type not in contract.emits:
             raise contract.unknown_emit(type)
-        return self._event(type, contract.validate_emit(type, data), contract.dataschema, fields)
+        return self._event(type, contract.validate_emit(type, data), contract.dataschema, subject, fields)
 
-    def system_error(self, *, error: BaseException, **fields: Unpack[EventFields]) -> ArvoEvent:
+    def system_error(
+        self, *, error: BaseException, subject: str | None = None, **fields: Unpack[EventFields]
+    ) -> ArvoEvent:
         """
         Make the event that tells of *error*; its traceback goes along.
 
         Args:
             error: What went wrong.
+
+            subject: The workflow it belongs to; None makes a new subject.
 
             **fields: See `EventFields`.
 
@@ -115,11 +128,16 @@ class ArvoEventFactory:
         """
         contract = self.contract
         return self._event(
-            contract.system_error.type, create_arvo_error(error), contract.system_error_dataschema, fields
+            contract.system_error.type,
+            create_arvo_error(error),
+            contract.system_error_dataschema,
+            subject,
+            fields,
         )
 
-    def _event(self, type: str, data: dict[str, Any], dataschema: str, fields: EventFields) -> ArvoEvent:
-        subject = fields.pop("subject", None)
+    def _event(
+        self, type: str, data: dict[str, Any], dataschema: str, subject: str | None, fields: EventFields
+    ) -> ArvoEvent:
         if subject is None:
             redirectto = fields.get("redirectto")
             subject = ArvoOrchestrationSubject.new(
@@ -138,7 +156,9 @@ class ArvoEventFactory:
 class ArvoOrchestratorEventFactory(ArvoEventFactory):
     """Makes the events of one version of an orchestrator's contract."""
 
-    def init(self, *, data: EventData, **fields: Unpack[EventFields]) -> ArvoEvent:
+    def init(
+        self, *, data: EventData, subject: str | None = None, **fields: Unpack[EventFields]
+    ) -> ArvoEvent:
         """
         Make the event that starts the workflow.
 
@@ -147,6 +167,8 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory):
 
         Args:
             data: Checked; sent with defaults applied.
+
+            subject: The workflow it belongs to; None makes a new subject.
 
             **fields: See `EventFields`.
 
@@ -158,23 +180,27 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory):
         contract = self.contract
         checked = contract.validate_accepts(data)
         parent = checked.get(PARENT_SUBJECT)
-        if fields.get("subject") is None and parent is not None:
+        if subject is None and parent is not None:
             redirectto = fields.get("redirectto")
-            fields["subject"] = ArvoOrchestrationSubject.from_(
+            subject = ArvoOrchestrationSubject.from_(
                 orchestrator=contract.type,
                 version=contract.version,
                 subject=parent,
                 domain=fields.get("domain"),
                 meta={"redirectto": parse_subject(parent).initiator if redirectto is None else redirectto},
             )
-        return self._event(contract.type, checked, contract.dataschema, fields)
+        return self._event(contract.type, checked, contract.dataschema, subject, fields)
 
-    def complete(self, *, data: EventData, **fields: Unpack[EventFields]) -> ArvoEvent:
+    def complete(
+        self, *, data: EventData, subject: str | None = None, **fields: Unpack[EventFields]
+    ) -> ArvoEvent:
         """
         Make the event that ends the workflow.
 
         Args:
             data: Checked; sent with defaults applied.
+
+            subject: The workflow it belongs to; None makes a new subject.
 
             **fields: See `EventFields`.
 
@@ -183,7 +209,9 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory):
             InvalidEvent: A field breaks its rule.
             InvalidSubject: No subject was given and none can be made of the fields.
         """
-        return self.emits(type=self.contract.metadata["completeEventType"], data=data, **fields)
+        return self.emits(
+            type=self.contract.metadata["completeEventType"], data=data, subject=subject, **fields
+        )
 
 
 def create_arvo_event_factory(contract: VersionedArvoContract) -> ArvoEventFactory:
