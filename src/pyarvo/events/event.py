@@ -13,6 +13,7 @@ import msgspec
 from pyarvo.errors import InvalidEvent
 from pyarvo.events.json_text import (
     BIG_INTEGER,
+    MAX_INTEGER,
     PLAIN,
     classify,
     encode,
@@ -132,10 +133,14 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
             _check_uri("redirectto", self.redirectto)
         if self.executionunits is not None:
             _check_number("executionunits", self.executionunits)
-        for field in ("accesscontrol", "traceparent", "tracestate", "parentid"):
-            value = getattr(self, field)
-            if value is not None:
-                _check_text(field, value)
+        if self.accesscontrol is not None:
+            _check_text("accesscontrol", self.accesscontrol)
+        if self.traceparent is not None:
+            _check_text("traceparent", self.traceparent)
+        if self.tracestate is not None:
+            _check_text("tracestate", self.tracestate)
+        if self.parentid is not None:
+            _check_text("parentid", self.parentid)
         if self.domain is not None and not (type(self.domain) is str and is_domain(self.domain)):
             raise InvalidEvent("domain", DOMAIN_RULE)
         if type(self.data) is not dict:
@@ -267,6 +272,8 @@ def _is_date(text: str) -> bool:
 
 
 def _check_number(field: str, value: object) -> None:
+    if type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER:
+        return
     if type(value) is not int and type(value) is not float:
         raise InvalidEvent(field, "must be a number")
     _raise_fault(value, field)

@@ -33,9 +33,7 @@ def encode_uri(text: str) -> str:
     Raises:
         UnicodeEncodeError: *text* holds half of a surrogate pair.
     """
-    if _PLAIN.fullmatch(text):
-        return text
-    return quote(text, safe=_UNESCAPED)
+    return _encode_cached(text) if len(text) <= _CACHED_LENGTH else _encode(text)
 
 
 def is_uri(text: str) -> bool:
@@ -47,13 +45,18 @@ def is_uri(text: str) -> bool:
     return _is_uri_cached(text) if len(text) <= _CACHED_LENGTH else _is_uri(text)
 
 
+def _encode(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=_UNESCAPED)
+
+
 def _is_uri(text: str) -> bool:
     if _PLAIN.fullmatch(text):
         return True
     decoded = _decode(text)
-    return decoded is not None and encode_uri(decoded) == text
+    return decoded is not None and _encode(decoded) == text
 
 
+_encode_cached = lru_cache(maxsize=4096)(_encode)
 _is_uri_cached = lru_cache(maxsize=4096)(_is_uri)
 
 
