@@ -5,6 +5,8 @@ from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.queries import Find, Instance, Page
 from pyarvo.memory.simple import SimpleMachineMemory
+from pyarvo.memory.sqlite import SqliteMachineMemory
+from pyarvo.memory.urls import open_memory
 
 __all__ = [
     "JSON",
@@ -18,5 +20,7 @@ __all__ = [
     "Page",
     "Record",
     "SimpleMachineMemory",
+    "SqliteMachineMemory",
     "Step",
+    "open_memory",
 ]

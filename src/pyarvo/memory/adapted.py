@@ -1,0 +1,204 @@
+"""
+A user's memory of four verbs, seen as leases: so that every handler needs one protocol only.
+
+Version and the last 128 steps ride inside the stored record, under a key that handlers do not see. What four
+verbs cannot give stays missing: there is no fence (a holder frozen past its TTL is refused only if the memory
+itself does so), no renewal (the lease says `ttl_s = inf`: nobody can know), and steps older than 128 are forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from os import urandom
+from time import monotonic
+from typing import Any, Final, cast
+
+from pyarvo.errors import (
+    EventConsumed,
+    LeaseLost,
+    MemoryFault,
+    MemoryUnavailable,
+    RecordCorrupt,
+    UnsupportedByBackend,
+    WriteOutcomeUnknown,
+)
+from pyarvo.memory.codec import check_event_key, check_id, encode_produced, encode_record
+from pyarvo.memory.contract import Lease, LeasedMachineMemory, MachineMemory, Record, Step
+from pyarvo.memory.options import MemoryOptions
+
+__all__ = ["KEPT_STEPS", "RESERVED", "FourVerbLeases", "leased"]
+
+RESERVED: Final = "arvo$$memory"
+"""Key inside a stored record that holds version and steps."""
+
+KEPT_STEPS: Final = 128
+
+_LIMIT: Final = MemoryOptions.record_limit
+_log = logging.getLogger("pyarvo.memory")
+
+
+def leased(memory: MachineMemory) -> LeasedMachineMemory:
+    """*memory* itself when it offers leases, else its four verbs seen as leases."""
+    return memory if isinstance(memory, LeasedMachineMemory) else FourVerbLeases(memory)
+
+
+class FourVerbLeases:
+    """
+    The leased protocol over four verbs.
+
+    Args:
+        memory: Any object with read, write, lock and unlock. What it raises comes out as a `MemoryFault` whose
+            `__cause__` it is and whose `operation` is the verb.
+    """
+
+    def __init__(self, memory: MachineMemory) -> None:
+        self._memory = memory
+
+    async def read(self, id: str) -> Record | None:
+        """The record, without what rides in it."""
+        record, _, _ = await self._load(id)
+        return record
+
+    async def write(self, id: str, data: Record) -> None:
+        """The memory's own `write`; version and steps of the stored record are kept."""
+        _, version, steps = await self._load(id)
+        await self._store(id, data, version + 1, steps)
+
+    async def lock(self, id: str) -> bool:
+        """The memory's own `lock`."""
+        try:
+            return await self._memory.lock(id)
+        except MemoryFault:
+            raise
+        except Exception as exc:
+            raise MemoryUnavailable(f"lock raised {exc!r}", id=id, operation="lock") from exc
+
+    async def unlock(self, id: str) -> bool:
+        """The memory's own `unlock`; what it raises is logged, the memory's TTL does the rest."""
+        try:
+            return await self._memory.unlock(id)
+        except Exception as exc:  # noqa: BLE001 - releases are tolerant, whatever a user's store raises
+            _log.warning("unlock of %r raised %r; the lease ends by the memory's TTL", id[:48], exc)
+            return False
+
+    async def acquire(
+        self, id: str, *, event_key: Sequence[str] | str | None = None, ttl_s: float | None = None
+    ) -> Lease | None:
+        """See `LeasedMachineMemory.acquire`; *ttl_s* is the memory's own business and must be None."""
+        check_id(id)
+        if ttl_s is not None:
+            raise UnsupportedByBackend("a memory of four verbs has its own TTL", id=id, operation="acquire")
+        key = None if event_key is None else check_event_key(event_key)
+        locked = await self.lock(id)
+        if not locked and key is None:
+            return None
+        try:
+            data, version, steps = await self._load(id)
+            replay = next((step for step in steps if step.event_key == key), None)
+        except BaseException:
+            if locked:
+                await self.unlock(id)
+            raise
+        if replay is not None and locked:
+            await self.unlock(id)
+        if replay is None and not locked:
+            return None
+        token = "" if replay is not None else urandom(16).hex()
+        return Lease(
+            id,
+            token=token,
+            fence=0,
+            version=version,
+            data=data,
+            ttl_s=math.inf,
+            sent_at=monotonic(),
+            replay=replay,
+        )
+
+    async def commit(
+        self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
+    ) -> int:
+        """See `LeasedMachineMemory.commit`; the write and the unlock are two calls."""
+        if not lease.held:
+            raise LeaseLost("released before", id=lease.id, operation="commit")
+        record = dict(data)
+        encode_record(record, limit=_LIMIT)
+        _, _, steps = await self._load(lease.id)
+        version = lease.version + 1
+        if step is not None:
+            steps = [*steps, self._checked(lease, step, version, steps)]
+        await self._store(lease.id, record, version, steps[-KEPT_STEPS:])
+        lease.version = version
+        if release:
+            await self.release(lease)
+        return version
+
+    async def renew(self, lease: Lease, *, ttl_s: float | None = None) -> None:
+        """
+        Not offered.
+
+        Raises:
+            UnsupportedByBackend: Always.
+        """
+        raise UnsupportedByBackend("four verbs cannot renew a lease", id=lease.id, operation="renew")
+
+    async def release(self, lease: Lease) -> bool:
+        """See `LeasedMachineMemory.release`."""
+        if not lease.held:
+            return False
+        lease.held = False
+        return await self.unlock(lease.id)
+
+    def _checked(self, lease: Lease, step: Step, version: int, steps: Sequence[Step]) -> Step:
+        key = check_event_key(step.event_key)
+        encode_produced(step, limit=_LIMIT)
+        for known in steps:
+            if known.event_key == key:
+                raise EventConsumed(known, id=lease.id, operation="commit")
+        return Step(key, step.produced, version, time.time())
+
+    async def _load(self, id: str) -> tuple[Record | None, int, list[Step]]:
+        """Record, version and steps; a record that the user wrote by hand has version 1 and no steps."""
+        try:
+            stored = await self._memory.read(id)
+        except MemoryFault:
+            raise
+        except Exception as exc:
+            raise MemoryUnavailable(f"read raised {exc!r}", id=id, operation="read") from exc
+        if stored is None:
+            return None, 0, []
+        record = dict(stored)
+        rider = record.pop(RESERVED, None)
+        if rider is None:
+            return record, 1, []
+        try:
+            steps = [
+                Step(each["event_key"], tuple(each["produced"]), each["version"], each["at"])
+                for each in cast("list[dict[str, Any]]", rider["steps"])
+            ]
+            return record, int(rider["version"]), steps
+        except (KeyError, TypeError, ValueError) as exc:
+            raise RecordCorrupt(f"{RESERVED!r} in the record is damaged", id=id, operation="read") from exc
+
+    async def _store(self, id: str, data: Record, version: int, steps: Sequence[Step]) -> None:
+        rider = {
+            "version": version,
+            "steps": [
+                {
+                    "event_key": step.event_key,
+                    "produced": list(step.produced),
+                    "version": step.version,
+                    "at": step.at,
+                }
+                for step in steps
+            ],
+        }
+        try:
+            await self._memory.write(id, {**data, RESERVED: rider})
+        except MemoryFault:
+            raise
+        except Exception as exc:
+            raise WriteOutcomeUnknown(f"write raised {exc!r}", id=id, operation="write") from exc

@@ -1,0 +1,188 @@
+"""What one operation does to the tables: load the row, decide, save what changed. Runs inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from pyarvo.events.labels import Labels
+from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.decide import (
+    Acquire,
+    Commit,
+    Committed,
+    Delete,
+    Found,
+    JournalEntry,
+    Op,
+    Outcome,
+    Read,
+    Row,
+    decide,
+)
+from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.statements import load_statements
+
+__all__ = ["Store"]
+
+_SQL: Final = load_statements("pyarvo.memory.sqlite")
+
+
+@lru_cache(maxsize=8_192)
+def _key(id: str) -> bytes:
+    return blake2b(id.encode(), digest_size=16).digest()
+
+
+class Store:
+    """
+    The tables behind one connection.
+
+    Args:
+        connection: As `connect` made it.
+
+        options: How much journal and history to keep.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, options: MemoryOptions) -> None:
+        self._execute: Callable[..., sqlite3.Cursor] = connection.execute
+        self._options = options
+
+    def apply(self, op: Op, now: float) -> Outcome:
+        """Do *op*; the caller commits."""
+        serial, row = self._load(op)
+        after, outcome = decide(row, op, now)
+        if after is row:
+            return outcome
+        if serial is None:
+            added = self._execute(_SQL["add_instance"], (_key(op.id), op.id, now, now))
+            serial = added.lastrowid or 0
+        if isinstance(op, Commit) and isinstance(outcome, Committed) and after.version != row.version:
+            self._save_commit(serial, after, op, now)
+        elif isinstance(op, Delete):
+            self._bury(serial, after, now)
+        else:
+            self._execute(
+                _SQL["save_lease"],
+                (after.fence, after.token, after.holder, after.granted_at, after.until, after.note, serial),
+            )
+        return outcome
+
+    def read(self, op: Read) -> Outcome:
+        """The record, outside of any transaction."""
+        _, row = self._load(op)
+        return Found(row.version, row.data)
+
+    def sweep(self, now: float) -> None:
+        """Forget old tombstones and instances that were never written."""
+        self._execute(_SQL["sweep"], {"oldest": now - self._options.tombstone_s, "now": now})
+
+    def _load(self, op: Op) -> tuple[int | None, Row]:
+        reads = isinstance(op, Acquire | Read)
+        found = self._execute(_SQL["load_record" if reads else "load"], (_key(op.id),)).fetchone()
+        if found is None:
+            return None, Row()
+        serial = found[0]
+        row = Row(*found[1:])
+        if isinstance(op, Acquire):
+            if op.event_key is not None:
+                return serial, self._with_consumed(serial, row, op.event_key)
+        elif isinstance(op, Commit):
+            if row.version > op.expected:
+                row = replace(row, written=self._entry("entry_of_version", serial, op.expected + 1))
+            if op.event_key is not None:
+                return serial, self._with_consumed(serial, row, op.event_key)
+        return serial, row
+
+    def _with_consumed(self, serial: int, row: Row, event_key: str) -> Row:
+        entry = self._entry("entry_of_event", serial, event_key)
+        return row if entry is None else replace(row, consumed=entry)
+
+    def _entry(self, query: str, serial: int, what: int | str) -> JournalEntry | None:
+        found = self._execute(_SQL[query], (serial, what)).fetchone()
+        return None if found is None else JournalEntry(*found)
+
+    def _save_commit(self, serial: int, after: Row, op: Commit, now: float) -> None:
+        version, labels = after.version, op.labels
+        if self._options.history:
+            self._execute(_SQL["keep_record"], (version - 1, serial))
+            self._execute(_SQL["drop_history"], (serial, version - 1 - self._options.history))
+        self._execute(
+            _SQL["save_commit"],
+            (
+                version,
+                after.until,
+                labels.orchestrator,
+                labels.version,
+                labels.status,
+                labels.parent,
+                now,
+                serial,
+            ),
+        )
+        self._execute(_SQL["save_record"], (serial, op.data))
+        self._execute(
+            _SQL["add_step"], (serial, version, op.event_key, op.token, op.digest, op.produced, now)
+        )
+        old = version - self._options.journal
+        if old > 0:
+            self._execute(_SQL["drop_body"], (serial, old))
+            self._execute(_SQL["drop_plain"], (serial, old))
+
+    def _bury(self, serial: int, after: Row, now: float) -> None:
+        self._execute(_SQL["bury"], (after.fence, after.deleted_at, now, serial))
+        for table in ("delete_record", "delete_steps", "delete_history"):
+            self._execute(_SQL[table], (serial,))
+
+    # --- queries ----------------------------------------------------------------------------------------------
+
+    def get(self, id: str, now: float) -> Stored | None:
+        found = self._execute(_SQL["get"], (_key(id),)).fetchone()
+        return None if found is None else _stored(found, now)
+
+    def find(self, what: Find, before: int | None, limit: int, now: float) -> list[Stored]:
+        query = _SQL["find" if what.parent is None else "find_children"]
+        found = self._execute(query, _parameters(what, before, limit, now)).fetchall()
+        return [_stored(row, now) for row in found]
+
+    def count(self, what: Find, now: float) -> int:
+        query = _SQL["find" if what.parent is None else "find_children"]
+        (number,) = self._execute(
+            f"SELECT count(*) FROM ({query})",  # noqa: S608 - the text is ours
+            _parameters(what, None, -1, now),
+        ).fetchone()
+        return int(number)
+
+    def journal(self, id: str, after: int, limit: int) -> list[JournalEntry]:
+        return [JournalEntry(*found) for found in self._execute(_SQL["journal"], (_key(id), after, limit))]
+
+    def history(self, id: str) -> list[tuple[int, bytes]]:
+        return self._execute(_SQL["history"], (_key(id),)).fetchall()
+
+
+def _stored(found: tuple[Any, ...], now: float) -> Stored:
+    serial, id = found[:2]
+    orchestrator, version, status, parent, created_at, updated_at = found[11:]
+    labels = Labels(orchestrator=orchestrator, version=version, status=status, parent=parent)
+    return Stored(id, Row(*found[2:11]), labels, created_at, updated_at, now, serial)
+
+
+def _parameters(what: Find, before: int | None, limit: int, now: float) -> dict[str, Any]:
+    return {
+        "before": before,
+        "orchestrator": what.orchestrator,
+        "version": what.version,
+        "status": what.status,
+        "parent": what.parent,
+        "root": what.root,
+        "held": what.held,
+        "updated_before": what.updated_before,
+        "updated_after": what.updated_after,
+        "deleted": what.deleted,
+        "now": now,
+        "limit": limit,
+    }

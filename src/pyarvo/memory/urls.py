@@ -1,0 +1,67 @@
+"""`open_memory(url)`: from a URL to a memory. Third parties register in the entry-point group `pyarvo.memory`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pyarvo.errors import InvalidOption
+from pyarvo.memory.leased import LeasedMemory
+
+__all__ = ["GROUP", "open_memory"]
+
+GROUP: Final = "pyarvo.memory"
+
+# Built in, so that they are found also where the distribution's metadata is not (a zip file, a source tree).
+_BUILT_IN: Final = {
+    "memory": "pyarvo.memory.simple:open_simple",
+    "sqlite": "pyarvo.memory.sqlite:open_sqlite",
+}
+
+Factory = Callable[..., LeasedMemory]
+
+
+def open_memory(url: str, **options: Any) -> LeasedMemory:
+    """
+    The memory that *url* names. Returns at once; it connects at first use.
+
+    Args:
+        url: `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, or the scheme of an installed
+            package. Options may follow as `?name=value`.
+
+        options: See `MemoryOptions`; they win over the URL's.
+
+    Returns:
+        A memory that is its own async context manager.
+
+    Raises:
+        InvalidOption: The URL, its scheme or an option is not understood.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator or not scheme:
+        raise InvalidOption("url", f"must be scheme://..., known schemes are {', '.join(_schemes())}")
+    parts = urlsplit(url)
+    if parts.fragment:
+        raise InvalidOption("url", "has a fragment (#...); write # as %23")
+    try:
+        query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError as exc:
+        raise InvalidOption("url", "has a query that is not name=value&name=value") from exc
+    factory = _factory(scheme.lower())
+    return factory(unquote(url.partition("?")[0]), **{**query, **options})
+
+
+def _factory(scheme: str) -> Factory:
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        return cast("Factory", getattr(import_module(module), name))
+    for entry in entry_points(group=GROUP, name=scheme):
+        return cast("Factory", entry.load())
+    raise InvalidOption("url", f"has the scheme {scheme!r}; known are {', '.join(_schemes())}")
+
+
+def _schemes() -> list[str]:
+    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))})
