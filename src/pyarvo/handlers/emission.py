@@ -1,0 +1,302 @@
+"""Building the events that one step emits: domains, ids, addresses, and what is carried from the consumed event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Required, TypedDict, cast
+
+import msgspec
+
+from pyarvo.contracts import VersionedArvoContract, create_arvo_error
+from pyarvo.errors import ConfigViolation, InvalidEvent
+from pyarvo.events import ArvoEvent, EventId
+from pyarvo.events.domain import resolve_domain
+from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
+from pyarvo.events.uri import encode_uri
+
+__all__ = ["Asked", "Emission", "ErrorData", "Outbox", "Route", "error_data", "read_domains", "read_emission"]
+
+
+ErrorData = dict[str, str | None]
+"""Data of a system error event: `errorName`, `errorMessage`, `errorStack`."""
+
+
+class Emission(TypedDict, total=False):
+    """
+    An event that user code asks for.
+
+    Attributes:
+        type: Its type; the data is checked where a contract knows the type.
+
+        data: A JSON object.
+
+        id: Kept for the copy in each domain; left out, an id that a re-run makes again.
+
+        time: ISO 8601 with an offset; left out, the present moment.
+
+        to: Where it goes; left out, what the kind of event asks for.
+
+        redirectto: Where the answer goes.
+
+        accesscontrol: Left out, that of the consumed event.
+
+        dataschema: Of an event that no contract knows.
+
+        executionunits: Left out, the handler's.
+
+        domain: Domains, or symbols of `ArvoDomain`: the event is sent once in each. Left out, the handler's.
+
+        extensions: Custom extensions.
+    """
+
+    type: Required[str]
+    data: Required[dict[str, Any]]
+    id: EventId | None
+    time: str | None
+    to: str | None
+    redirectto: str | None
+    accesscontrol: str | None
+    dataschema: str | None
+    executionunits: float | None
+    domain: Sequence[str | None] | str | None
+    extensions: Mapping[str, str | float | bool | None] | None
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An `Emission` that was read; the event checks the values that are not used before it is built."""
+
+    type: str
+    data: Any
+    id: str | dict[str, Any] | None = None
+    time: Any = None
+    to: str | None = None
+    redirectto: str | None = None
+    accesscontrol: Any = None
+    dataschema: str | None = None
+    executionunits: Any = None
+    domain: list[str | None] | str | None = None
+    extensions: dict[str, Any] | None = None
+
+
+def read_emission(raw: object) -> Asked:
+    """
+    Read what user code asked for.
+
+    Raises:
+        InvalidEvent: It is no mapping, a field is unknown, missing or of another type.
+    """
+    if isinstance(raw, Mapping) and "__extensions" in raw:  # the TypeScript system's name of the field
+        fields = dict(cast("Mapping[str, Any]", raw))
+        raw = {**fields, "extensions": fields.pop("__extensions")}
+        raw.pop("__extensions")
+    try:
+        return msgspec.convert(raw, Asked)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent("emission", str(error)) from error
+
+
+def read_domains(
+    given: Mapping[str, Sequence[str | None]] | None, defaults: Mapping[str, Sequence[str | None]]
+) -> dict[str, Sequence[str | None]]:
+    """
+    Read the option `default_event_emission_domains`.
+
+    Args:
+        given: Domains, or symbols of `ArvoDomain`, by kind of event.
+
+        defaults: All kinds, and what holds for those that are not given.
+
+    Raises:
+        ConfigViolation: A kind is unknown, or its domains are no list.
+    """
+    for kind, domains in (given or {}).items():
+        if kind not in defaults:
+            raise ConfigViolation(
+                f"default_event_emission_domains: no kind {kind!r}; there are {', '.join(defaults)}"
+            )
+        if not isinstance(domains, list | tuple):
+            raise ConfigViolation(f"default_event_emission_domains: {kind!r} must be a list of domains")
+    return {**defaults, **(given or {})}
+
+
+class Route(msgspec.Struct, frozen=True):
+    """
+    What the kind of an event says about it; what user code asked for wins over `to` and `domains`.
+
+    Attributes:
+        dataschema: Contract and version; None when no contract knows the type.
+
+        event_domain: Domain of that contract.
+
+        subject: The event's subject, or a function of its domain and a derived execution id that makes it.
+
+        parentid: Id of the event that caused it.
+
+        to: Where it goes.
+
+        redirectto: Where the answer goes.
+
+        domains: Domains, or symbols.
+    """
+
+    dataschema: str | None
+    event_domain: str | None
+    subject: str | Callable[[str | None, str], str]
+    parentid: str
+    to: str
+    redirectto: str | None
+    domains: Sequence[str | None]
+
+
+class Outbox:
+    """
+    The events of one step, in the order in which they were put in.
+
+    Attributes:
+        events: Those built so far.
+    """
+
+    __slots__ = ("_consumed", "_contract", "_counts", "_executionunits", "_parent_subject", "events")
+
+    def __init__(
+        self,
+        contract: VersionedArvoContract,
+        *,
+        consumed: ArvoEvent,
+        parent_subject: str | None,
+        executionunits: float,
+    ) -> None:
+        self.events: list[ArvoEvent] = []
+        self._contract = contract
+        self._consumed = consumed
+        self._parent_subject = parent_subject
+        self._executionunits = executionunits
+        self._counts: dict[tuple[str, str | None], int] = {}
+
+    def put(self, asked: Asked, data: dict[str, Any], route: Route) -> None:
+        """
+        Build the event, once for each domain.
+
+        Args:
+            asked: What user code asked for.
+
+            data: Its data, as the contract made it.
+
+            route: The rest.
+
+        Raises:
+            InvalidEvent: A field breaks its rule.
+        """
+        consumed = self._consumed
+        for domain in self._resolve(route.domains if asked.domain is None else asked.domain, route):
+            derived = self._derived_id(asked.type, domain)
+            subject = route.subject
+            self.events.append(
+                ArvoEvent(
+                    id=_chosen_id(asked.id, derived),
+                    source=self._contract.type,
+                    type=asked.type,
+                    subject=subject if isinstance(subject, str) else subject(domain, derived),
+                    dataschema=route.dataschema,
+                    data=data,
+                    time=asked.time or utc_timestamp(),
+                    to=route.to if asked.to is None else _encoded("to", asked.to),
+                    accesscontrol=_first(asked.accesscontrol, consumed.accesscontrol),
+                    redirectto=(
+                        route.redirectto
+                        if asked.redirectto is None
+                        else _encoded("redirectto", asked.redirectto)
+                    ),
+                    executionunits=_first(asked.executionunits, self._executionunits),
+                    traceparent=consumed.traceparent,
+                    tracestate=consumed.tracestate,
+                    parentid=route.parentid,
+                    domain=domain,
+                    extensions=asked.extensions or {},
+                )
+            )
+
+    def put_error(
+        self, told: ErrorData, *, subject: str, parentid: str, to: str, domains: Sequence[str | None]
+    ) -> None:
+        """Build the system error event that tells *to* what went wrong, once for each domain."""
+        contract = self._contract
+        self.put(
+            Asked(type=contract.system_error.type, data=None),
+            dict(told),
+            Route(
+                dataschema=contract.system_error_dataschema,
+                event_domain=contract.domain,
+                subject=subject,
+                parentid=parentid,
+                to=to,
+                redirectto=None,
+                domains=domains,
+            ),
+        )
+
+    def _resolve(self, domains: Sequence[str | None] | str, route: Route) -> list[str | None]:
+        """The distinct domains in order, symbols resolved first."""
+        if isinstance(domains, str):
+            domains = (domains,)
+        return list(dict.fromkeys(self._resolve_one(domain, route.event_domain) for domain in domains))
+
+    def _resolve_one(self, domain: str | None, event_domain: str | None) -> str | None:
+        if domain is None:
+            return None
+        return resolve_domain(
+            domain,
+            self_domain=self._contract.domain,
+            event_domain=event_domain,
+            trigger_domain=self._consumed.domain,
+            current_subject=self._consumed.subject,
+            parent_subject=self._parent_subject,
+        )
+
+    def _derived_id(self, type: str, domain: str | None) -> str:
+        n = self._counts.get((type, domain), 0)
+        self._counts[type, domain] = n + 1
+        consumed = self._consumed
+        return derived_id(
+            handler=self._contract.type,
+            subject=consumed.subject,
+            source=consumed.source,
+            id=consumed.id,
+            type=type,
+            domain=domain,
+            n=n,
+        )
+
+
+def error_data(error: BaseException) -> ErrorData:
+    """Describe *error* as the data of a system error event; what is not Unicode in it is escaped."""
+    return {
+        name: None if text is None else text.encode(errors="backslashreplace").decode()
+        for name, text in create_arvo_error(error).items()
+    }
+
+
+def _chosen_id(choice: str | dict[str, Any] | None, derived: str) -> str:
+    if choice is None:
+        return derived
+    if isinstance(choice, str):
+        return choice
+    value = str(choice.get("value") or "").strip()
+    match choice.get("deduplication"):
+        case "DEVELOPER_MANAGED":
+            return value or derived
+        case "ARVO_MANAGED":
+            return create_arvo_event_id(value, uuid=derived) if value else derived
+        case _:
+            raise InvalidEvent("id", "deduplication must be 'DEVELOPER_MANAGED' or 'ARVO_MANAGED'")
+
+
+def _encoded(field: str, text: str) -> str:
+    try:
+        return encode_uri(text)
+    except UnicodeEncodeError as error:
+        raise InvalidEvent(field, "must be Unicode text") from error
+
+
+def _first(asked: Any, otherwise: Any) -> Any:
+    return otherwise if asked is None else asked

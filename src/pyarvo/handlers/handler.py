@@ -1,0 +1,188 @@
+"""The stateless handler: one event in, events out, nothing kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
+
+from pyarvo.contracts import ArvoContract, VersionedArvoContract
+from pyarvo.errors import (
+    ConfigViolation,
+    ContractViolation,
+    ExecutionViolation,
+    InvalidEvent,
+    ViolationError,
+)
+from pyarvo.events import ArvoDomain, ArvoEvent, parse_dataschema
+from pyarvo.handlers.call import CallDomain, HandlerCall, check_functions
+from pyarvo.handlers.emission import Emission, Outbox, Route, error_data, read_domains, read_emission
+from pyarvo.handlers.received import received
+from pyarvo.handlers.result import ExecutionResult, Outcome
+
+__all__ = ["ArvoEventHandler", "HandlerFunction", "create_arvo_event_handler"]
+
+_log = logging.getLogger("pyarvo.handlers")
+
+
+HandlerFunction = Callable[[HandlerCall], Awaitable[Emission | Sequence[Emission] | None]]
+
+
+class ArvoEventHandler:
+    """
+    Answers events of one contract; make it with `create_arvo_event_handler`.
+
+    Attributes:
+        source: Type of the contract: events with this `to` are the handler's.
+
+        domain: Domain of the contract.
+
+        contract: The contract.
+
+        executionunits: Cost of an output that names none.
+    """
+
+    def __init__(
+        self,
+        *,
+        contract: ArvoContract,
+        executionunits: float,
+        handler: Mapping[str, HandlerFunction],
+        domains: Sequence[str | None],
+        error_domains: Sequence[str | None],
+    ) -> None:
+        self.source = contract.type
+        self.domain = contract.domain
+        self.contract = contract
+        self.executionunits = executionunits
+        self._functions = dict(handler)
+        self._domains = domains
+        self._error_domains = error_domains
+
+    async def execute(self, event: ArvoEvent) -> ExecutionResult:
+        """
+        Run the function of the event's version.
+
+        Args:
+            event: An event of the contract's type.
+
+        Returns:
+            The outputs, or after an error the system error events. Ids that the function does not set are the
+            same for the same event, so that a redelivery has no second effect downstream.
+
+        Raises:
+            ConfigViolation: The event's type or version is not the contract's.
+            ContractViolation: The event or an output does not fit the contract.
+            ExecutionViolation: It is no event.
+            ViolationError: The function raised it.
+        """
+        contract = self._contract_of(event)
+        consumed = received(event, contract)
+        outbox = Outbox(contract, consumed=event, parent_subject=None, executionunits=self.executionunits)
+        call = HandlerCall(consumed, self.source, contract, CallDomain(event.domain, self.domain))
+        try:
+            outputs = await self._functions[contract.version](call)
+        except ViolationError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever user code raises is told to the sender
+            _log.exception("%s: user code failed on event %s", self.source, event.id)
+            outbox.put_error(
+                error_data(error),
+                subject=event.subject,
+                parentid=event.id,
+                to=event.source,
+                domains=self._error_domains,
+            )
+            return ExecutionResult(tuple(outbox.events), Outcome.FAILED)
+        for output in _as_list(outputs):
+            self._put(outbox, output, event, contract)
+        return ExecutionResult(tuple(outbox.events), Outcome.RAN)
+
+    def _contract_of(self, event: ArvoEvent) -> VersionedArvoContract:
+        if not isinstance(event, ArvoEvent):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise ExecutionViolation(f"an ArvoEvent is expected, not {type(event).__name__}")
+        metadata = {"type": event.type, "dataschema": event.dataschema, "id": event.id}
+        if event.type != self.source:
+            raise ConfigViolation(f"{self.source} does not handle {event.type!r}", metadata=metadata)
+        schema = None if event.dataschema is None else parse_dataschema(event.dataschema)
+        if schema is None:
+            _log.warning("%s: event %s names no version, the latest is taken", self.source, event.id)
+            return self.contract.version("latest")
+        uri, version = schema
+        if uri != self.contract.uri:
+            raise ContractViolation(
+                f"the event is of {uri}, {self.contract.uri} is expected", metadata=metadata
+            )
+        contract = self.contract.versions.get(version)
+        if contract is None:
+            raise ConfigViolation(f"{self.source} has no version {version}", metadata=metadata)
+        return contract
+
+    def _put(self, outbox: Outbox, output: object, event: ArvoEvent, contract: VersionedArvoContract) -> None:
+        try:
+            asked = read_emission(output)
+            data = contract.validate_emit(asked.type, asked.data)
+            outbox.put(
+                asked,
+                data,
+                Route(
+                    dataschema=contract.dataschema,
+                    event_domain=contract.domain,
+                    subject=event.subject,
+                    parentid=event.id,
+                    to=event.redirectto or event.source,
+                    redirectto=None,
+                    domains=self._domains,
+                ),
+            )
+        except InvalidEvent as error:
+            raise ContractViolation(
+                f"an output of {self.source} cannot be sent: {error}", metadata={"field": error.field}
+            ) from error
+
+
+def create_arvo_event_handler(
+    *,
+    contract: ArvoContract,
+    executionunits: float,
+    handler: Mapping[str, HandlerFunction],
+    default_event_emission_domains: Mapping[str, Sequence[str | None]] | None = None,
+) -> ArvoEventHandler:
+    """
+    Make a stateless handler.
+
+    Args:
+        contract: What it accepts and emits.
+
+        executionunits: Cost of an output that names none.
+
+        handler: An async function for every version of the contract. It gets a `HandlerCall` and returns an
+            `Emission`, a list of them, or None.
+
+        default_event_emission_domains: `emits` and `system_error`: domains, or symbols of `ArvoDomain`, of
+            outputs that name none. Both are [ORCHESTRATION_CONTEXT] by default.
+
+    Raises:
+        ConfigViolation: A version has no function, a function has no version or is not async.
+    """
+    check_functions(handler, contract)
+    missing = [version for version in contract.versions if version not in handler]
+    if missing:
+        raise ConfigViolation(f"handler: version {missing[0]} of {contract.type} has no function")
+    context = (ArvoDomain.ORCHESTRATION_CONTEXT,)
+    domains = read_domains(default_event_emission_domains, {"emits": context, "system_error": context})
+    return ArvoEventHandler(
+        contract=contract,
+        executionunits=executionunits,
+        handler=handler,
+        domains=domains["emits"],
+        error_domains=domains["system_error"],
+    )
+
+
+def _as_list(outputs: object) -> Sequence[Any]:
+    if not outputs:
+        return ()
+    if isinstance(outputs, list | tuple):
+        return cast("Sequence[Any]", outputs)
+    return (outputs,)

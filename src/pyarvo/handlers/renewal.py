@@ -1,0 +1,113 @@
+"""Keeping a lease alive while user code that may suspend is running."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from pyarvo.errors import (
+    LeaseLost,
+    TransactionCause,
+    TransactionViolation,
+    UnsupportedByBackend,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from pyarvo.memory.contract import Lease, LeasedMachineMemory
+
+__all__ = ["while_renewed"]
+
+T = TypeVar("T")
+
+_PER_TTL = 3
+"""The lease is renewed this many times in one TTL, so that two renewals may fail before it ends."""
+
+
+async def while_renewed(memory: LeasedMachineMemory, lease: Lease, work: Awaitable[T]) -> T:
+    """
+    Await *work* while *lease* is renewed every third of its TTL.
+
+    The renewal is stopped and awaited before this returns, whatever happens. A cancellation by the caller goes
+    through *work* and stays the caller's.
+
+    Raises:
+        TransactionViolation: LEASE_LOST: the lease was lost, or could not be renewed in time; *work* was
+            cancelled.
+    """
+    renewal = _Renewal(memory, lease)
+    scope = asyncio.timeout(lease.expires_in_s)
+    try:
+        async with scope:
+            renewal.start(scope)
+            try:
+                outcome = await work
+            finally:
+                await renewal.stop()
+    except Exception as error:
+        if scope.expired():
+            raise _lease_lost(lease) from renewal.fault or error
+        raise
+    if scope.expired():  # the work swallowed its cancellation
+        raise _lease_lost(lease) from renewal.fault
+    return outcome
+
+
+def _lease_lost(lease: Lease) -> TransactionViolation:
+    return TransactionViolation(
+        TransactionCause.LEASE_LOST,
+        "the lease was lost while the handler ran, the handler was cancelled; deliver the event again",
+        metadata={"subject": lease.id, "fence": lease.fence},
+    )
+
+
+class _Renewal:
+    """A timer, and a task only while a renewal is under way: work that ends soon pays for neither."""
+
+    __slots__ = ("_lease", "_loop", "_memory", "_scope", "_task", "_timer", "fault")
+
+    def __init__(self, memory: LeasedMachineMemory, lease: Lease) -> None:
+        self._memory = memory
+        self._lease = lease
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.fault: Exception | None = None
+
+    def start(self, scope: asyncio.Timeout) -> None:
+        self._scope = scope
+        self._plan()
+
+    async def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def _plan(self) -> None:
+        self._timer = self._loop.call_later(self._lease.ttl_s / _PER_TTL, self._begin)
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        try:
+            await self._memory.renew(self._lease)
+        except UnsupportedByBackend:  # a memory of four verbs: its lock lasts as long as it lasts
+            self._end_at(None)
+        except LeaseLost as lost:
+            self.fault = lost
+            self._end_at(self._loop.time())
+        except Exception as fault:  # noqa: BLE001 - any store fault: the lease runs on, the next third asks again
+            self.fault = fault
+            self._plan()
+        else:
+            self.fault = None
+            self._end_at(self._loop.time() + self._lease.expires_in_s)
+            self._plan()
+
+    def _end_at(self, deadline: float | None) -> None:
+        if not self._scope.expired():  # an answer that comes while the work is being cancelled is too late
+            self._scope.reschedule(deadline)

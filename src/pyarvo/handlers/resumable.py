@@ -1,0 +1,305 @@
+"""The imperative orchestrator: an async function that is called for every event of its workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar, cast
+
+import msgspec
+
+from pyarvo.contracts import ArvoContract, VersionedArvoContract
+from pyarvo.errors import ConfigViolation, ContractViolation
+from pyarvo.events import ArvoEvent
+from pyarvo.handlers.call import CallContracts, CallDomain, LazyMapping, ResumableCall, check_functions
+from pyarvo.handlers.emission import Emission, ErrorData
+from pyarvo.handlers.exchange import Domains, Exchange, check_services, orchestration_domains
+from pyarvo.handlers.received import ReceivedEvent, recalled, received
+from pyarvo.handlers.result import ExecutionResult
+from pyarvo.handlers.step import Change, Run, Stepper
+from pyarvo.memory.adapted import leased
+from pyarvo.memory.contract import MachineMemory, Record
+from pyarvo.memory.options import check_ttl
+
+__all__ = [
+    "ArvoResumable",
+    "ResumableContracts",
+    "ResumableFunction",
+    "ResumableResult",
+    "create_arvo_resumable",
+]
+
+T = TypeVar("T")
+
+
+class ResumableContracts(TypedDict):
+    """
+    The contracts of a resumable.
+
+    Attributes:
+        self: Its own orchestrator contract, with all versions.
+
+        services: Those that it may ask, by any name.
+    """
+
+    self: ArvoContract
+    services: Mapping[str, VersionedArvoContract]
+
+
+class ResumableResult(TypedDict, total=False):
+    """
+    What a resumable's function returns; every part may be left out.
+
+    Attributes:
+        context: Replaces the workflow's context; left out, that stays.
+
+        services: Events to send.
+
+        output: Ends the workflow: the data of its completion event.
+    """
+
+    context: Mapping[str, Any] | None
+    services: Sequence[Emission] | None
+    output: Mapping[str, Any] | None
+
+
+ResumableFunction = Callable[[ResumableCall], Awaitable[ResumableResult | None]]
+
+
+class ArvoResumable:
+    """
+    Runs an async function as a workflow; make it with `create_arvo_resumable`.
+
+    Attributes:
+        source: Type of its init event: events with this `to` are its own.
+
+        domain: Domain of its contract.
+
+        contracts: Its own contract, and its services' by name.
+
+        executionunits: Cost of an event that names none.
+
+        memory: Where its workflows live.
+    """
+
+    def __init__(
+        self,
+        *,
+        contracts: ResumableContracts,
+        memory: MachineMemory,
+        handler: Mapping[str, ResumableFunction],
+        executionunits: float,
+        domains: Domains,
+        lease_ttl_s: float | None,
+    ) -> None:
+        contract = contracts["self"]
+        self.source = contract.type
+        self.domain = contract.domain
+        self.contracts = contracts
+        self.executionunits = executionunits
+        self.memory = memory
+        self._stepper = Stepper(
+            source=self.source,
+            memory=leased(memory),
+            core=_FunctionCore(contracts, handler, executionunits, domains),
+            lease_ttl_s=lease_ttl_s,
+        )
+
+    async def execute(self, event: ArvoEvent, *, attempt: int = 1) -> ExecutionResult:
+        """
+        Run one step: call the function for *event*, and commit what it did together with the events it emits.
+
+        While the function runs its lease is renewed every third of the TTL.
+
+        Args:
+            event: An event on a subject of this orchestrator.
+
+            attempt: The how manieth delivery of the event this is, from 1; retries wait longer.
+
+        Returns:
+            The events to publish and the outcome.
+
+        Raises:
+            ConfigViolation: No function, contract or version is set up for the event.
+            ContractViolation: The event, an emission or the output does not fit its contract.
+            ExecutionViolation: It is no event of an orchestration.
+            TransactionViolation: The step did not happen; deliver the event again.
+            ViolationError: The function raised it.
+        """
+        return await self._stepper.execute(event, attempt)
+
+
+class _FunctionCore:
+    """Calls the function of the version that the subject names."""
+
+    suspends = True
+
+    def __init__(
+        self,
+        contracts: ResumableContracts,
+        handler: Mapping[str, ResumableFunction],
+        executionunits: float,
+        domains: Domains,
+    ) -> None:
+        self._source = contracts["self"].type
+        self._functions = dict(handler)
+        services = contracts["services"]
+        self._contracts = {
+            version: CallContracts(contract, services)
+            for version, contract in contracts["self"].versions.items()
+        }
+        self._exchanges = {
+            version: Exchange(contract, services.values(), executionunits=executionunits, domains=domains)
+            for version, contract in contracts["self"].versions.items()
+        }
+
+    async def change(self, run: Run) -> Change:
+        version = run.subject.orchestrator_version
+        function = self._functions.get(version)
+        if function is None:
+            raise ConfigViolation(f"{self._source} has no function for version {version}")
+        exchange = self._exchanges[version]
+        contract = exchange.contract_of(run.event)
+        event = received(run.event, contract)
+        expected = _collect(run.record, event)
+        result = _read_result(
+            await function(
+                ResumableCall(
+                    input=event if contract is exchange.contract else None,
+                    service=None if contract is exchange.contract else event,
+                    context=None if run.record is None else _copy(run.record.get("state$$")),
+                    metadata=_metadata(run.record),
+                    collected_events=LazyMapping(lambda: _collected(expected, exchange)),
+                    domain=CallDomain(event.domain, exchange.contract.domain),
+                    contracts=self._contracts[version],
+                )
+            )
+        )
+        return self._change(run, exchange, expected, result)
+
+    def _change(
+        self, run: Run, exchange: Exchange, expected: dict[str, list[Record]], result: ResumableResult
+    ) -> Change:
+        outbox = exchange.outbox(run)
+        for emission in result.get("services") or ():
+            outbox.send(emission)
+        complete_type = exchange.contract.complete_type
+        for emitted in outbox.events:
+            if emitted.type != complete_type:
+                expected.setdefault(emitted.id, [])
+        output = result.get("output")
+        if output is not None:
+            outbox.complete(output)
+        context = result.get("context")
+        if context is None and run.record is not None:
+            context = run.record.get("state$$")
+        fields: Record = {
+            "status": "active" if output is None else "done",
+            "state$$": context,
+            "events": {"expected": expected or None},
+        }
+        return Change(outbox.events, fields)
+
+    def failure_events(self, run: Run, told: ErrorData) -> Sequence[ArvoEvent]:
+        outbox = self._exchanges[run.subject.orchestrator_version].outbox(run)
+        outbox.fail(told)
+        return outbox.events
+
+
+def _collect(record: Record | None, event: ReceivedEvent) -> dict[str, list[Record]]:
+    """Lay *event* beside the request that it answers, once; the record stays as it is."""
+    if record is None:
+        return {}
+    before = cast("dict[str, list[Record]]", record["events"].get("expected") or {})
+    answers = None if event.parentid is None else before.get(event.parentid)
+    if answers is None or any(
+        answer["id"] == event.id and answer["source"] == event.source for answer in answers
+    ):
+        return dict(before)
+    # A copy of the data: the event itself is the function's to change.
+    return {**before, cast("str", event.parentid): [*answers, {**event.to_dict(), "data": _copy(event.data)}]}
+
+
+def _collected(expected: Mapping[str, list[Record]], exchange: Exchange) -> dict[str, list[ReceivedEvent]]:
+    by_type: dict[str, list[ReceivedEvent]] = {}
+    for answers in expected.values():
+        for answer in answers:
+            contract = exchange.contract_of_type(answer["type"])
+            if contract is None:
+                raise ConfigViolation(f"no contract knows the collected event {answer['type']!r} any more")
+            by_type.setdefault(answer["type"], []).append(recalled(_copy(answer), contract))
+    return by_type
+
+
+def _metadata(record: Record | None) -> Mapping[str, Any] | None:
+    return None if record is None else LazyMapping(lambda: _copy(record))
+
+
+def _copy(value: T) -> T:
+    """Copy JSON; half as dear as `copy.deepcopy` is for small values, a tenth for large ones."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _read_result(result: object) -> ResumableResult:
+    if result is None:
+        return {}
+    if not isinstance(result, Mapping):
+        raise ContractViolation(
+            f"a resumable's function returns a mapping or None, not {type(result).__name__}"
+        )
+    parts = cast("Mapping[str, Any]", result)
+    for name, kind in (("context", Mapping), ("services", Sequence), ("output", Mapping)):
+        if parts.get(name) is not None and not isinstance(parts[name], kind):
+            raise ContractViolation(
+                f"a resumable's result: {name!r} must not be {type(parts[name]).__name__}"
+            )
+    unknown = parts.keys() - ResumableResult.__annotations__.keys()
+    if unknown:
+        raise ContractViolation(f"a resumable's result: {min(unknown)!r} is unknown")
+    return cast("ResumableResult", parts)
+
+
+def create_arvo_resumable(
+    *,
+    contracts: ResumableContracts,
+    memory: MachineMemory,
+    handler: Mapping[str, ResumableFunction],
+    executionunits: float = 0,
+    default_event_emission_domains: Domains | None = None,
+    lease_ttl_s: float | None = None,
+) -> ArvoResumable:
+    """
+    Make an imperative orchestrator.
+
+    Args:
+        contracts: `self`: an orchestrator contract with all its versions; `services`: versions of contracts, by
+            any name.
+
+        memory: Where its workflows live: any object with the four verbs.
+
+        handler: An async function by version. It gets a `ResumableCall` and returns a `ResumableResult` or None.
+
+        executionunits: Cost of an event that names none.
+
+        default_event_emission_domains: `services` ([LOCAL]), `complete` and `system_error`
+            ([ORCHESTRATION_CONTEXT]): domains, or symbols of `ArvoDomain`, of events that name none.
+
+        lease_ttl_s: Length of the lease that a step takes, 1.0 to 3,600.0 seconds; None means the memory's default.
+
+    Raises:
+        ConfigViolation: The own contract is no orchestrator's; services repeat a contract; a function is not async
+            or belongs to no version.
+        InvalidOption: The lease is too short or too long.
+    """
+    contract = contracts["self"]
+    if not contract.is_orchestrator:
+        raise ConfigViolation(f"contracts.self: {contract.uri} is no orchestrator contract")
+    check_services(contract.uri, contracts["services"])
+    check_functions(handler, contract)
+    return ArvoResumable(
+        contracts=contracts,
+        memory=memory,
+        handler=handler,
+        executionunits=executionunits,
+        domains=orchestration_domains(default_event_emission_domains),
+        lease_ttl_s=None if lease_ttl_s is None else check_ttl(lease_ttl_s),
+    )
