@@ -6,6 +6,8 @@ Every error of the package, in one tree.
     ├── InvalidSubject (ValueError)          a string is no orchestration subject, or its content breaks a rule
     ├── InvalidContract (ValueError)         a contract breaks a rule when it is made
     ├── InvalidOption (ValueError)           an option or a URL is out of bounds or unknown
+    ├── InvalidContext (ValueError)          a machine's context is not JSON, or not what its model says; has `path`
+    ├── EndlessLoop                          a machine does not come to rest; has `limit`, `cycle`
     ├── MemoryFault                          has `id` and `operation`
     │   ├── InvalidRecord (ValueError)       id or record refused before any I/O; has `path`
     │   ├── RecordTooLarge (ValueError)      over the limit, before any I/O; has `size`, `limit`
@@ -23,7 +25,8 @@ Every error of the package, in one tree.
     └── ViolationError                       has `type`, `metadata`
         ├── ContractViolation                data does not fit the contract
         ├── ConfigViolation                  a handler or machine is not set up for this
-        │   └── InvalidMachine               a machine definition breaks a rule; has `path`
+        │   ├── InvalidMachine               a machine definition breaks a rule; has `path`
+        │   └── InvalidSnapshot              a snapshot is not one of this machine; has `path`
         ├── ExecutionViolation               the event cannot be executed as it is
         └── TransactionViolation             the step did not happen; deliver the event again; has `cause`
 
@@ -45,14 +48,17 @@ __all__ = [
     "ArvoError",
     "ConfigViolation",
     "ContractViolation",
+    "EndlessLoop",
     "EventConsumed",
     "ExecutionViolation",
     "ForeignStore",
+    "InvalidContext",
     "InvalidContract",
     "InvalidEvent",
     "InvalidMachine",
     "InvalidOption",
     "InvalidRecord",
+    "InvalidSnapshot",
     "InvalidSubject",
     "LeaseLost",
     "MemoryClosed",
@@ -141,6 +147,38 @@ class InvalidOption(ArvoError, ValueError):
         super().__init__(f"option {option!r}: {rule}")
         self.option = option
         self.rule = rule
+
+
+class InvalidContext(ArvoError, ValueError):
+    """
+    The context of a machine is not JSON, or does not fit the machine's model.
+
+    Attributes:
+        path: Where in it ("context.items[2]").
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"machine, {path}: {reason}")
+        self.path = path
+
+
+class EndlessLoop(ArvoError):
+    """
+    A machine did not come to rest: eventless transitions or raised events lead in a circle.
+
+    Attributes:
+        machine: Id of the machine.
+
+        limit: The bound of microsteps in one step.
+
+        cycle: The states that follow one another, the first of them again at the end.
+    """
+
+    def __init__(self, machine: str, limit: int, cycle: str) -> None:
+        super().__init__(f"machine {machine!r} is not at rest after {limit:,} microsteps; it goes round: {cycle}")
+        self.machine = machine
+        self.limit = limit
+        self.cycle = cycle
 
 
 class MemoryFault(ArvoError):
@@ -340,6 +378,19 @@ class InvalidMachine(ConfigViolation):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"machine definition, {path}: {reason}", metadata={"path": path})
+        self.path = path
+
+
+class InvalidSnapshot(ConfigViolation):
+    """
+    A snapshot is not one of this machine: the definition changed under a running instance, or the record is foreign.
+
+    Attributes:
+        path: Where in the snapshot ("value.pay.card").
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"machine snapshot, {path}: {reason}", metadata={"path": path})
         self.path = path
 
 

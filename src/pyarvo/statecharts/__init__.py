@@ -1,0 +1,29 @@
+"""
+Statecharts: `(definition, snapshot, event) -> (snapshot, emitted, output)`, pure.
+
+Definitions are written in the form of XState v5; `docs/statecharts.md` says what is supported and what holds where the
+specifications disagree.
+"""
+
+from __future__ import annotations
+
+from pyarvo.statecharts.actions import assign, emit, enqueue_arvo_event, raise_
+from pyarvo.statecharts.compile import Machine
+from pyarvo.statecharts.engine.step import StepResult, step
+from pyarvo.statecharts.events import Event
+from pyarvo.statecharts.guards import and_, not_, or_, state_in
+
+__all__ = [
+    "Event",
+    "Machine",
+    "StepResult",
+    "and_",
+    "assign",
+    "emit",
+    "enqueue_arvo_event",
+    "not_",
+    "or_",
+    "raise_",
+    "state_in",
+    "step",
+]
