@@ -45,6 +45,14 @@ def leased(memory: MachineMemory) -> LeasedMachineMemory:
     return memory if isinstance(memory, LeasedMachineMemory) else FourVerbLeases(memory)
 
 
+class _VerbLease(Lease):
+    """A lease that remembers the steps it was read with, so that a commit need not read again."""
+
+    __slots__ = ("steps",)
+
+    steps: Sequence[Step]
+
+
 class FourVerbLeases:
     """
     The leased protocol over four verbs.
@@ -107,7 +115,7 @@ class FourVerbLeases:
         if replay is None and not locked:
             return None
         token = "" if replay is not None else urandom(16).hex()
-        return Lease(
+        lease = _VerbLease(
             id,
             token=token,
             fence=0,
@@ -117,26 +125,27 @@ class FourVerbLeases:
             sent_at=monotonic(),
             replay=replay,
         )
+        lease.steps = steps
+        return lease
 
     async def commit(
         self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
     ) -> int:
         """See `LeasedMachineMemory.commit`; the write and the unlock are two calls."""
-        if not lease.held:
-            raise LeaseLost("released before", id=lease.id, operation="commit")
+        if not lease.held or not isinstance(lease, _VerbLease):
+            raise LeaseLost("released before, or none of this memory's", id=lease.id, operation="commit")
         record = dict(data)
         encode_record(record, limit=_LIMIT)
-        _, _, steps = await self._load(lease.id)
-        version = lease.version + 1
+        version, steps = lease.version + 1, lease.steps
         if step is not None:
-            steps = [*steps, self._checked(lease, step, version, steps)]
-        await self._store(lease.id, record, version, steps[-KEPT_STEPS:])
-        lease.version = version
+            steps = [*steps, self._checked(lease, step, version)][-KEPT_STEPS:]
+        await self._store(lease.id, record, version, steps)
+        lease.version, lease.steps = version, steps
         if release:
             await self.release(lease)
         return version
 
-    async def renew(self, lease: Lease, *, ttl_s: float | None = None) -> None:
+    async def renew(self, lease: Lease, *, ttl_s: float | None = None) -> None:  # noqa: ARG002 - the protocol's
         """
         Not offered.
 
@@ -152,10 +161,10 @@ class FourVerbLeases:
         lease.held = False
         return await self.unlock(lease.id)
 
-    def _checked(self, lease: Lease, step: Step, version: int, steps: Sequence[Step]) -> Step:
+    def _checked(self, lease: _VerbLease, step: Step, version: int) -> Step:
         key = check_event_key(step.event_key)
         encode_produced(step, limit=_LIMIT)
-        for known in steps:
+        for known in lease.steps:
             if known.event_key == key:
                 raise EventConsumed(known, id=lease.id, operation="commit")
         return Step(key, step.produced, version, time.time())
