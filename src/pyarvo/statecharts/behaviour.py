@@ -134,7 +134,7 @@ class Behaviour:
             child = parent.child(key)
             if child is None or child.kind is Kind.HISTORY:
                 raise InvalidMachine(path, f"state_in: there is no state {key!r} inside {parent.key!r}")
-            nested = {inner: {}} if isinstance(inner, str) else inner
+            nested: dict[str, Any] = {inner: {}} if isinstance(inner, str) else inner
             mask |= child.bit | self._value_mask(child, nested, path)
         return mask
 
@@ -203,7 +203,7 @@ def label_of(spec: Any) -> str:
         named = cast("Mapping[str, Any]", event).get("type") if isinstance(event, Mapping) else event
         return f"{verb} {named}" if isinstance(named, str) else verb
     if isinstance(spec, Assign):
-        keys = ", ".join(spec.update) if isinstance(spec.update, Mapping) else ""
+        keys = ", ".join(cast("Mapping[str, Any]", spec.update)) if isinstance(spec.update, Mapping) else ""
         return f"assign {keys}".rstrip()
     return str(getattr(spec, "__name__", type(spec).__name__)).replace("<lambda>", "function")
 
@@ -247,7 +247,10 @@ def _discard(_result: Any) -> None:
 def _bind_assign(spec: Assign, params: Deferred, path: str) -> Action:
     update = spec.update
     if isinstance(update, Mapping):
-        members = {key: _expression(value, params, at(path, key)) for key, value in update.items()}
+        members = {
+            key: _expression(value, params, at(path, key))
+            for key, value in cast("Mapping[str, Any]", update).items()
+        }
 
         def assign_members(run: Run) -> None:
             changed = {key: value(run) for key, value in members.items()}

@@ -8,7 +8,7 @@ from typing import Any, cast
 from pyarvo.errors import InvalidMachine
 from pyarvo.statecharts.actions import Assign, Emit, EnqueueArvoEvent, Raise
 from pyarvo.statecharts.behaviour import RESERVED_ACTIONS, Behaviour, call_with, label_of
-from pyarvo.statecharts.definition import at, build_tree, check_keys, transition_configs
+from pyarvo.statecharts.definition import at, build_tree, check_keys, one_or_many, transition_configs
 from pyarvo.statecharts.engine import rules
 from pyarvo.statecharts.events import done_type
 from pyarvo.statecharts.guards import And, Not, Or, StateIn
@@ -136,6 +136,8 @@ class Machine:
         made.targets = resolve(source, config.get("target"), self.ids, _target_path(config, path))
         made.reenter = bool(config.get("reenter"))
         made.actions = behaviour.all_actions(config.get("actions"), at(path, "actions"))
+        written = one_or_many(config.get("actions"), "")
+        made.action_labels = ", ".join(label_of(one) for one, _ in written)
         if config.get("guard") is not None:
             made.guard = behaviour.guard(config["guard"], at(path, "guard"))
             made.guard_label = label_of(config["guard"])
@@ -164,7 +166,8 @@ class Machine:
 
 def _events(state: State) -> Iterator[tuple[str, Any, str]]:
     """What a state reacts to: `on`, then its own completion."""
-    for event, value in (state.config.get("on") or {}).items():
+    written = cast("Mapping[Any, Any]", state.config.get("on") or {})
+    for event, value in written.items():
         path = at(at(state.path, "on"), str(event))
         if not isinstance(event, str) or not event:
             raise InvalidMachine(path, "an event descriptor is a text of at least one character")

@@ -21,7 +21,7 @@ _KEYS: dict[Kind, frozenset[str]] = {
     Kind.HISTORY: _ANY | {"history", "target"},
 }
 _ROOT_KEYS = frozenset({"context", "output", "version", "$schema"})
-_ALL_KEYS = frozenset().union(*_KEYS.values()) | _ROOT_KEYS
+_ALL_KEYS: frozenset[str] = _ROOT_KEYS.union(*_KEYS.values())
 _TRANSITION_KEYS = frozenset({"target", "actions", "guard", "reenter", "description", "meta"})
 _REFUSED = {
     "invoke": "machines call services by emitting events, not by `invoke`",
@@ -136,7 +136,7 @@ def _add(
 ) -> State:
     kind, declared_parallel = _kind(config, config_path)
     root = parent is None
-    allowed = _KEYS[kind] | (_ROOT_KEYS if root else frozenset())
+    allowed = _KEYS[kind] | _ROOT_KEYS if root else _KEYS[kind]
     if declared_parallel:
         allowed |= _KEYS[Kind.PARALLEL]
     if root:
@@ -150,7 +150,8 @@ def _add(
     state.deep = config.get("history") == "deep"
     states.append(state)
     children: list[State] = []
-    for child_key, child in (config.get("states") or {}).items():
+    inner = cast("Mapping[Any, Any]", config.get("states") or {})
+    for child_key, child in inner.items():
         where = at(at(config_path, "states"), str(child_key))
         if not isinstance(child_key, str) or not child_key:
             raise InvalidMachine(where, "the key of a state is a text of at least one character")

@@ -57,11 +57,10 @@ def as_event(value: Any) -> Any:
 
 def as_input(value: Any) -> Any:
     """Make the input of a new machine: an event written as text or mapping becomes one, all else is kept."""
-    if isinstance(value, str) or (
-        isinstance(value, Mapping) and isinstance(cast("Mapping[str, Any]", value).get("type"), str)
-    ):
+    if isinstance(value, str):
         return as_event(value)
-    return value
+    typed = isinstance(value, Mapping) and isinstance(cast("Mapping[str, Any]", value).get("type"), str)
+    return as_event(value) if typed else cast("Any", value)
 
 
 def init_event(value: Any) -> Event:

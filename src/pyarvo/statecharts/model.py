@@ -41,6 +41,12 @@ class Transition:
     Attributes:
         source: The state that it is written on.
 
+        event: The descriptor it is written under; None: eventless.
+
+        guard_label: Its guard, for diagrams.
+
+        action_labels: Its actions, for diagrams.
+
         targets: Where it leads, history states included; empty: it stays.
 
         reenter: Whether the source is left and entered again.
@@ -60,6 +66,7 @@ class Transition:
     targets: tuple[State, ...] = ()
     guard: Guard | None = None
     guard_label: str = ""
+    action_labels: str = ""
     actions: tuple[Action, ...] = ()
     reenter: bool = False
     domain: State | None = None

@@ -40,7 +40,7 @@ def copy_context(value: Any, path: str = "context") -> Any:
 
 def copy_plain(value: Any) -> Any:
     """Copy dicts and lists all the way down; everything else is taken as it is."""
-    kind = type(value)
+    kind = value.__class__
     if kind is dict:
         return {key: copy_plain(member) for key, member in value.items()}
     if kind is list:
@@ -49,7 +49,7 @@ def copy_plain(value: Any) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    kind = type(value)
+    kind = value.__class__
     if kind in _SCALARS:
         return value
     if kind is dict:
@@ -63,11 +63,13 @@ def _copy(value: Any) -> Any:
         return [member if type(member) in _SCALARS else _copy(member) for member in value]
     if kind is float and isfinite(value):
         return value
+    if isinstance(value, str):  # members of a StrEnum, such as the symbols of ArvoDomain, become plain text
+        return str.__str__(value)
     raise _NotJson
 
 
 def _fault(value: Any, path: str, depth: int) -> tuple[str, str]:
-    kind = type(value)
+    kind = value.__class__
     if depth > _DEEPEST:
         return path, f"is nested more than {_DEEPEST} levels deep, or contains itself"
     if kind is float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import msgspec
@@ -141,7 +139,10 @@ def _microstep(run: Run, taken: list[Transition]) -> None:
 
 
 def _union(masks: Iterable[int]) -> int:
-    return reduce(or_, masks, 0)
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union
 
 
 def _domain(run: Run, transition: Transition) -> State | None:
