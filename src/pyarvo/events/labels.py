@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -42,12 +43,7 @@ def labels(id: str, data: Mapping[str, Any]) -> Labels:
 
         data: The record.
     """
-    try:
-        subject = parse_subject(id)
-    except InvalidSubject:
-        orchestrator = version = None
-    else:
-        orchestrator, version = subject.orchestrator_name, subject.orchestrator_version
+    orchestrator, version = _orchestrator(id)
     failed = data.get("executionStatus") == "failure"
     return Labels(
         orchestrator=orchestrator,
@@ -55,6 +51,15 @@ def labels(id: str, data: Mapping[str, Any]) -> Labels:
         status="failure" if failed else _text(data.get("status")),
         parent=_text(data.get("parentSubject")),
     )
+
+
+@lru_cache(maxsize=8_192)
+def _orchestrator(id: str) -> tuple[str | None, str | None]:
+    try:
+        subject = parse_subject(id)
+    except InvalidSubject:
+        return None, None
+    return subject.orchestrator_name, subject.orchestrator_version
 
 
 def _text(value: object) -> str | None:

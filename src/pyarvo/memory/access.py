@@ -70,10 +70,9 @@ class StoreAccess:
         return outcome
 
     async def _call(self, op: Op, within_s: float) -> Outcome:
-        call = (self._reads if type(op) is Read else self._writes).submit(op)
+        call = (self._reads if type(op) is Read else self._writes).submit(op, within_s)
         try:
-            async with asyncio.timeout(within_s):
-                return await call.future
+            return await call.future
         except TimeoutError as exc:
             if call.sent:
                 raise WriteOutcomeUnknown(f"no answer within {within_s} s") from exc

@@ -3,7 +3,8 @@ Calls that wait at the same moment go out together: one transaction, one round t
 
 No timer: a call made while nothing is under way goes out at the end of the current turn of the loop, with
 whatever else was made in that turn. Calls made while a batch is under way form the next one. Batches belong to
-the memory: a caller that goes away takes its call along only while that has not been sent.
+the memory: a caller that goes away takes its call along only while that has not been sent. Deadlines are kept
+here too, with one timer for all calls of a loop.
 """
 
 from __future__ import annotations
@@ -23,13 +24,25 @@ Orphaned = Callable[[Op, Outcome], None]
 
 
 class Call:
-    """One operation on its way: await it for the outcome; `sent` says whether the store may have seen it."""
+    """
+    One operation on its way.
 
-    __slots__ = ("future", "op", "sent")
+    Attributes:
+        op: The operation.
 
-    def __init__(self, op: Op, loop: asyncio.AbstractEventLoop) -> None:
+        future: Its outcome; `TimeoutError` when the deadline passed.
+
+        deadline: By the loop's clock.
+
+        sent: Whether the store may have seen it.
+    """
+
+    __slots__ = ("deadline", "future", "op", "sent")
+
+    def __init__(self, op: Op, loop: asyncio.AbstractEventLoop, within_s: float) -> None:
         self.op = op
         self.future: asyncio.Future[Outcome] = loop.create_future()
+        self.deadline = loop.time() + within_s
         self.sent = False
 
 
@@ -54,15 +67,15 @@ class Batcher:
         self._max_in_flight = max_in_flight
         self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
 
-    def submit(self, op: Op) -> Call:
-        """Queue *op* on the running loop."""
+    def submit(self, op: Op, within_s: float) -> Call:
+        """Queue *op* on the running loop, to be answered within *within_s* seconds."""
         loop = asyncio.get_running_loop()
         lane = self._lanes.get(loop)
         if lane is None:
             lane = self._lanes[loop] = _Lane(
                 self._execute, self._orphaned, self._max_ops, self._max_in_flight
             )
-        call = Call(op, loop)
+        call = Call(op, loop, within_s)
         lane.add(call, loop)
         return call
 
@@ -76,35 +89,31 @@ class Batcher:
 class _Lane:
     """The calls of one event loop."""
 
-    __slots__ = (
-        "__weakref__",
-        "_execute",
-        "_max_in_flight",
-        "_max_ops",
-        "_orphaned",
-        "_scheduled",
-        "_waiting",
-        "tasks",
-    )
-
     def __init__(self, execute: Execute, orphaned: Orphaned, max_ops: int, max_in_flight: int) -> None:
         self._execute = execute
         self._orphaned = orphaned
         self._max_ops = max_ops
         self._max_in_flight = max_in_flight
         self._waiting: list[Call] = []
+        self._open: set[Call] = set()
         self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
         self.tasks: set[asyncio.Task[None]] = set()
 
     def add(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         self._waiting.append(call)
+        self._open.add(call)
+        if self._timer is None or call.deadline < self._timer.when():
+            self._set_timer(call.deadline, loop)
         if not self._scheduled and len(self.tasks) < self._max_in_flight:
             self._scheduled = True
             loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
-        live = [call for call in self._waiting if not call.future.cancelled()]
+        live = [call for call in self._waiting if not call.future.done()]
+        if len(live) < len(self._waiting):
+            self._open.difference_update(call for call in self._waiting if call.future.done())
         while live and len(self.tasks) < self._max_in_flight:
             batch, live = live[: self._max_ops], live[self._max_ops :]
             for call in batch:
@@ -124,19 +133,35 @@ class _Lane:
             outcomes = await self._execute([call.op for call in batch])
         except BaseException as exc:
             for call in batch:
-                if not call.future.done():
-                    call.future.set_exception(exc.about(None, "") if isinstance(exc, MemoryFault) else exc)
+                self._settle(call, exc.about(None, "") if isinstance(exc, MemoryFault) else exc)
             if not isinstance(exc, Exception):
                 raise
             return
         for call, outcome in zip(batch, outcomes, strict=True):
             self._settle(call, outcome)
 
-    def _settle(self, call: Call, outcome: Outcome | MemoryFault) -> None:
-        if not call.future.cancelled():
-            if isinstance(outcome, MemoryFault):
+    def _settle(self, call: Call, outcome: Outcome | BaseException) -> None:
+        self._open.discard(call)
+        if not call.future.done():
+            if isinstance(outcome, BaseException):
                 call.future.set_exception(outcome)
             else:
                 call.future.set_result(outcome)
-        elif not isinstance(outcome, MemoryFault):
+        elif not isinstance(outcome, BaseException):
             self._orphaned(call.op, outcome)
+
+    def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the calls whose time is over; the store's late answers are then nobody's."""
+        self._timer = None
+        now = loop.time()
+        for call in self._open:
+            if call.deadline <= now and not call.future.done():
+                call.future.set_exception(TimeoutError())
+        left = [call.deadline for call in self._open if not call.future.done()]
+        if left:
+            self._set_timer(min(left), loop)

@@ -70,13 +70,12 @@ def check_event_key(key: Sequence[str] | str) -> str:
     Raises:
         InvalidRecord: Not text or an array of text, empty, over 8,192 UTF-8 bytes, or with a lone surrogate.
     """
-    if isinstance(key, str):
-        return _event_key(key)
-    if not isinstance(key, list | tuple):
+    if not isinstance(key, str | list | tuple):
         raise InvalidRecord("event_key", f"must be text or [source, id], is {type(key).__name__}")
-    for n, part in enumerate(key):
-        _check_text(part, f"event_key[{n}]", MAX_EVENT_KEY_BYTES)
-    return _event_key(tuple(key))
+    try:
+        return _event_key(key if isinstance(key, str) else tuple(key))
+    except TypeError as exc:  # a part that cannot be hashed is no text either
+        raise InvalidRecord("event_key", "must be an array of text") from exc
 
 
 @lru_cache(maxsize=8_192)
@@ -92,6 +91,8 @@ def _event_key(key: str | tuple[str, ...]) -> str:
         return _encode(parts).decode()
     if not key:
         raise InvalidRecord("event_key", "is empty")
+    for n, part in enumerate(key):
+        _check_text(part, f"event_key[{n}]", MAX_EVENT_KEY_BYTES)
     text = _encode(list(key)).decode()
     _check_text(text, "event_key", MAX_EVENT_KEY_BYTES)
     return text
