@@ -147,7 +147,7 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidEvent("data", "must be a JSON object (a dict)")
         if not classify(self.data):
             _raise_fault(self.data, "data")
-        if self.extensions:
+        if self.extensions != {}:
             _check_extensions(self.extensions)
 
     @classmethod
