@@ -11,7 +11,6 @@ from pyarvo.handlers.exchange import Domains, Exchange, orchestration_domains
 from pyarvo.handlers.received import with_data
 from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
-from pyarvo.memory.adapted import leased
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
 from pyarvo.statecharts import ArvoMachine, step
@@ -52,7 +51,7 @@ class ArvoOrchestrator:
         self.memory = memory
         self._stepper = Stepper(
             source=self.source,
-            memory=leased(memory),
+            memory=memory,
             core=_MachineCore(self.source, machines, executionunits, domains),
             lease_ttl_s=lease_ttl_s,
         )
@@ -174,5 +173,5 @@ def create_arvo_orchestrator(
         executionunits=executionunits,
         machines=by_version,
         domains=orchestration_domains(default_event_emission_domains),
-        lease_ttl_s=None if lease_ttl_s is None else check_ttl(lease_ttl_s),
+        lease_ttl_s=None if lease_ttl_s is None else check_ttl(lease_ttl_s, "lease_ttl_s"),
     )

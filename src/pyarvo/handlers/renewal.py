@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from pyarvo.errors import (
-    LeaseLost,
-    TransactionCause,
-    TransactionViolation,
-    UnsupportedByBackend,
-)
+from pyarvo.errors import LeaseLost, TransactionCause, TransactionViolation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -36,6 +32,8 @@ async def while_renewed(memory: LeasedMachineMemory, lease: Lease, work: Awaitab
         TransactionViolation: LEASE_LOST: the lease was lost, or could not be renewed in time; *work* was
             cancelled.
     """
+    if lease.ttl_s == inf:  # a memory of four verbs: its lock lasts as long as it lasts
+        return await work
     renewal = _Renewal(memory, lease)
     scope = asyncio.timeout(lease.expires_in_s)
     try:
@@ -95,8 +93,6 @@ class _Renewal:
     async def _renew(self) -> None:
         try:
             await self._memory.renew(self._lease)
-        except UnsupportedByBackend:  # a memory of four verbs: its lock lasts as long as it lasts
-            self._end_at(None)
         except LeaseLost as lost:
             self.fault = lost
             self._end_at(self._loop.time())
@@ -108,6 +104,6 @@ class _Renewal:
             self._end_at(self._loop.time() + self._lease.expires_in_s)
             self._plan()
 
-    def _end_at(self, deadline: float | None) -> None:
+    def _end_at(self, deadline: float) -> None:
         if not self._scope.expired():  # an answer that comes while the work is being cancelled is too late
             self._scope.reschedule(deadline)

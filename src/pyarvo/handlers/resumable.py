@@ -16,7 +16,6 @@ from pyarvo.handlers.exchange import Domains, Exchange, check_services, orchestr
 from pyarvo.handlers.received import ReceivedEvent, recalled, received
 from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
-from pyarvo.memory.adapted import leased
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
 
@@ -99,7 +98,7 @@ class ArvoResumable:
         self.memory = memory
         self._stepper = Stepper(
             source=self.source,
-            memory=leased(memory),
+            memory=memory,
             core=_FunctionCore(contracts, handler, executionunits, domains),
             lease_ttl_s=lease_ttl_s,
         )
@@ -301,5 +300,5 @@ def create_arvo_resumable(
         handler=handler,
         executionunits=executionunits,
         domains=orchestration_domains(default_event_emission_domains),
-        lease_ttl_s=None if lease_ttl_s is None else check_ttl(lease_ttl_s),
+        lease_ttl_s=None if lease_ttl_s is None else check_ttl(lease_ttl_s, "lease_ttl_s"),
     )

@@ -37,7 +37,8 @@ from pyarvo.events.uri import is_uri
 from pyarvo.handlers.emission import ErrorData, error_data
 from pyarvo.handlers.renewal import while_renewed
 from pyarvo.handlers.result import ExecutionResult, Outcome
-from pyarvo.memory.contract import Lease, LeasedMachineMemory, Record, Step
+from pyarvo.memory.adapted import leased
+from pyarvo.memory.contract import Lease, MachineMemory, Record, Step
 
 __all__ = ["Change", "Core", "Run", "Stepper"]
 
@@ -106,11 +107,9 @@ class Stepper:
 
     __slots__ = ("_core", "_lease_ttl_s", "_memory", "_source")
 
-    def __init__(
-        self, *, source: str, memory: LeasedMachineMemory, core: Core, lease_ttl_s: float | None
-    ) -> None:
+    def __init__(self, *, source: str, memory: MachineMemory, core: Core, lease_ttl_s: float | None) -> None:
         self._source = source
-        self._memory = memory
+        self._memory = leased(memory)
         self._core = core
         self._lease_ttl_s = lease_ttl_s
 

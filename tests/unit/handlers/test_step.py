@@ -1,0 +1,531 @@
+"""Admit, run, settle: what happens to an event whatever the kind of orchestrator, seen through a resumable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from pyarvo.errors import (
+    ConfigViolation,
+    ContractViolation,
+    EventConsumed,
+    ExecutionViolation,
+    LeaseLost,
+    MemoryUnavailable,
+    RecordCorrupt,
+    TransactionCause,
+    TransactionViolation,
+    ViolationError,
+    WriteConflict,
+    WriteOutcomeUnknown,
+)
+from pyarvo.events import ArvoEvent, event_key
+from pyarvo.handlers import (
+    ArvoResumable,
+    Outcome,
+    ResumableCall,
+    ResumableResult,
+    create_arvo_resumable,
+)
+from pyarvo.memory import Step
+
+
+class Job:
+    """Asks for one addition and completes with its result. Counts how often it ran."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.error: BaseException | None = None
+
+    async def __call__(self, call: ResumableCall) -> ResumableResult:
+        self.runs += 1
+        if self.error is not None:
+            raise self.error
+        if call.input is not None:
+            n = call.input.data["n"]
+            return {
+                "context": {"n": n},
+                "services": [{"type": "com.calc.add", "data": {"a": n}}],
+            }
+        assert call.service is not None
+        return {"output": {"total": call.service.data["result"]}}
+
+
+@pytest.fixture
+def job() -> Job:
+    return Job()
+
+
+@pytest.fixture
+def handler(world: Any, memory: Any, job: Job) -> ArvoResumable:
+    return create_arvo_resumable(
+        contracts=world.contracts, memory=memory, handler={"1.0.0": job}, executionunits=4
+    )
+
+
+# --- admit: early answers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("thing", [None, {"id": "x"}, "text"])
+async def test_what_is_no_event_is_refused(handler: ArvoResumable, memory: Any, thing: Any) -> None:
+    with pytest.raises(ExecutionViolation, match="ArvoEvent is expected"):
+        await handler.execute(thing)
+    assert memory.calls == []
+
+
+@pytest.mark.parametrize("subject", ["plain", "eJw=", "a" * 5000])
+async def test_what_is_no_subject_is_refused_without_io(
+    handler: ArvoResumable, memory: Any, world: Any, subject: str
+) -> None:
+    with pytest.raises(ExecutionViolation, match="no orchestration subject"):
+        await handler.execute(world.init(subject=subject))
+    assert memory.calls == []
+
+
+async def test_a_subject_that_inflates_to_too_much_is_refused(
+    handler: ArvoResumable, memory: Any, world: Any
+) -> None:
+    import base64
+    import zlib
+
+    bomb = base64.b64encode(zlib.compress(b'{"a":"' + b"x" * 10_000_000 + b'"}')).decode()
+    with pytest.raises(ExecutionViolation) as refused:
+        await handler.execute(world.init(subject=bomb))
+    assert "64" in str(refused.value.__cause__) or "65" in str(refused.value.__cause__)
+    assert memory.calls == []
+
+
+async def test_a_subject_too_long_for_any_memory_is_refused(
+    handler: ArvoResumable, job: Job, world: Any
+) -> None:
+    import random
+
+    noise = {f"k{n}": str(random.Random(n).random()) for n in range(400)}
+    with pytest.raises(ExecutionViolation, match="cannot be kept"):
+        await handler.execute(world.init(subject=world.subject(meta=noise)))
+    assert job.runs == 0
+
+
+async def test_anothers_subject_is_foreign_and_costs_no_io(
+    handler: ArvoResumable, memory: Any, world: Any
+) -> None:
+    from pyarvo.events import ArvoOrchestrationSubject
+
+    other = ArvoOrchestrationSubject.new(
+        orchestrator="arvo.orc.other", version="1.0.0", initiator="com.test.client"
+    )
+    result = await handler.execute(world.init(subject=other))
+    assert (result.events, result.outcome) == ((), Outcome.FOREIGN)
+    assert memory.calls == []
+
+
+async def test_an_answer_without_instance_is_unknown_and_logged(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "pyarvo.handlers"):
+        result = await handler.execute(world.answer(1))
+    assert (result.events, result.outcome) == ((), Outcome.UNKNOWN_INSTANCE)
+    assert "no instance" in caplog.text
+    assert job.runs == 0
+    assert memory.calls == ["acquire", "release"]
+    assert await memory.is_free(world.subject())
+
+
+async def test_a_deleted_instance_is_not_started_again(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    await handler.execute(world.init())
+    assert await memory.inner.delete(world.subject())
+    result = await handler.execute(world.init(id="init-2"))
+    assert (result.events, result.outcome) == ((), Outcome.DELETED)
+    assert job.runs == 1
+    assert await memory.is_free(world.subject())
+
+
+async def test_a_parent_subject_that_no_event_can_have_is_refused(
+    handler: ArvoResumable, memory: Any, world: Any
+) -> None:
+    with pytest.raises(ExecutionViolation, match=r"parentSubject\$\$"):
+        await handler.execute(world.init(parent="not a uri"))
+    assert memory.calls == []
+
+
+# --- admit: the memory ---------------------------------------------------------------------------------------------
+
+
+async def test_a_denied_lease_says_when_to_try_again(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    held = await memory.inner.acquire(world.subject())
+    assert held is not None
+    waits: list[list[float]] = []
+    for attempt in (1, 2, 3, 50):
+        tries: list[float] = []
+        for _ in range(20):
+            with pytest.raises(TransactionViolation) as denied:
+                await handler.execute(world.init(), attempt=attempt)
+            assert denied.value.cause is TransactionCause.LOCK_UNACQUIRED
+            assert denied.value.retry_after_s is not None
+            tries.append(denied.value.retry_after_s)
+        waits.append(tries)
+    assert all(0.05 <= wait <= 0.1 for wait in waits[0])
+    assert all(0.25 <= wait <= 0.5 for wait in waits[3])
+    assert sum(waits[0]) < sum(waits[1]) < sum(waits[2])
+    assert len(set(waits[0])) > 10
+    assert job.runs == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (
+            MemoryUnavailable("gone", id="x", operation="acquire"),
+            TransactionCause.LOCK_MACHINE_MEMORY_FAILURE,
+        ),
+        (MemoryUnavailable("gone", id="x", operation="read"), TransactionCause.READ_MACHINE_MEMORY_FAILURE),
+        (RecordCorrupt("bad", id="x", operation="acquire"), TransactionCause.READ_MACHINE_MEMORY_FAILURE),
+        (ConnectionError("a foreign memory"), TransactionCause.LOCK_MACHINE_MEMORY_FAILURE),
+    ],
+)
+async def test_faults_of_acquire_have_their_cause(
+    handler: ArvoResumable, memory: Any, world: Any, fault: Exception, cause: TransactionCause
+) -> None:
+    memory.faults["acquire"] = fault
+    with pytest.raises(TransactionViolation) as violation:
+        await handler.execute(world.init())
+    assert violation.value.cause is cause
+    assert violation.value.__cause__ is fault
+    assert violation.value.retry_after_s is None
+    assert memory.calls == ["acquire"]
+
+
+# --- run and settle ------------------------------------------------------------------------------------------------
+
+
+async def test_a_step_costs_two_round_trips(handler: ArvoResumable, memory: Any, world: Any) -> None:
+    result = await handler.execute(world.init())
+    assert result.outcome is Outcome.RAN
+    assert memory.calls == ["acquire", "commit"]
+
+
+async def test_the_record_holds_the_last_step(handler: ArvoResumable, memory: Any, world: Any) -> None:
+    event = world.init()
+    (request,) = (await handler.execute(event)).events
+    assert await memory.read(world.subject()) == {
+        "executionStatus": "normal",
+        "initEventId": "init-1",
+        "subject": world.subject(),
+        "parentSubject": None,
+        "status": "active",
+        "state$$": {"n": 3},
+        "events": {
+            "expected": {request.id: []},
+            "consumed": event.to_dict(),
+            "produced": [request.to_dict()],
+        },
+    }
+    (step,) = await memory.inner.journal(world.subject())
+    assert step.event_key == event_key(event)
+    assert step.produced == (request.to_dict(),)
+
+
+async def test_a_redelivered_event_gets_the_same_events_and_runs_nothing(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    first = await handler.execute(world.init())
+    before = await memory.read(world.subject())
+    again = await handler.execute(world.init())
+    assert again.outcome is Outcome.REPLAYED
+    assert [event.to_json() for event in again.events] == [event.to_json() for event in first.events]
+    assert job.runs == 1
+    assert await memory.read(world.subject()) == before
+
+
+async def test_an_old_event_is_replayed_also_when_the_workflow_is_done(
+    handler: ArvoResumable, job: Job, world: Any
+) -> None:
+    first = await handler.execute(world.init())
+    done = await handler.execute(world.answer(4, to=first.events[0]))
+    assert [event.type for event in done.events] == ["arvo.orc.job.done"]
+    assert (await handler.execute(world.init())).events == first.events
+    assert (await handler.execute(world.answer(4, to=first.events[0]))).events == done.events
+    late = await handler.execute(world.answer(5, to=first.events[0]))
+    assert (late.events, late.outcome) == ((), Outcome.INSTANCE_DONE)
+    assert job.runs == 2
+
+
+async def test_a_second_init_under_another_id_changes_nothing(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    await handler.execute(world.init())
+    before = await memory.read(world.subject())
+    result = await handler.execute(world.init(9, id="init-2", parent=world.subject("other")))
+    assert (result.events, result.outcome) == ((), Outcome.REPLAYED)
+    assert await memory.read(world.subject()) == before
+    assert job.runs == 1
+    assert await memory.is_free(world.subject())
+
+
+async def test_of_two_deliveries_at_once_one_runs(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    memory.pauses = True
+    one, two = await asyncio.gather(
+        handler.execute(world.init()), handler.execute(world.init()), return_exceptions=True
+    )
+    ran, denied = (one, two) if not isinstance(one, BaseException) else (two, one)
+    assert not isinstance(ran, BaseException)
+    assert ran.outcome is Outcome.RAN
+    assert isinstance(denied, TransactionViolation)
+    assert denied.cause is TransactionCause.LOCK_UNACQUIRED
+    assert (await handler.execute(world.init())).events == ran.events
+    assert job.runs == 1
+
+
+async def test_a_crash_between_commit_and_publish_loses_nothing(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    memory.faults["commit after"] = WriteOutcomeUnknown("reply lost", id="x", operation="commit")
+    with pytest.raises(TransactionViolation) as violation:
+        await handler.execute(world.init())
+    assert violation.value.cause is TransactionCause.WRITE_MACHINE_MEMORY_FAILURE
+    memory.faults.clear()
+    again = await handler.execute(world.init())
+    assert again.outcome is Outcome.REPLAYED
+    assert [event.type for event in again.events] == ["com.calc.add"]
+    assert job.runs == 1
+
+
+async def test_an_event_that_another_consumed_meanwhile_is_replayed(
+    handler: ArvoResumable, memory: Any, world: Any
+) -> None:
+    produced = world.request(7).to_dict()
+    memory.faults["commit"] = EventConsumed(
+        Step("key", (produced,), 3), id=world.subject(), operation="commit"
+    )
+    result = await handler.execute(world.init())
+    assert result.outcome is Outcome.REPLAYED
+    assert [event.to_dict() for event in result.events] == [produced]
+    assert await memory.is_free(world.subject())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LeaseLost("taken", id="x", operation="commit"),
+        WriteConflict(1, 2, id="x", operation="commit"),
+        MemoryUnavailable("gone", id="x", operation="commit"),
+        ConnectionError("a foreign memory"),
+    ],
+)
+async def test_a_commit_that_did_not_happen_emits_nothing(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any, fault: Exception
+) -> None:
+    memory.faults["commit"] = fault
+    with pytest.raises(TransactionViolation) as violation:
+        await handler.execute(world.init())
+    assert violation.value.cause is TransactionCause.WRITE_MACHINE_MEMORY_FAILURE
+    assert violation.value.__cause__ is fault
+    assert memory.calls == ["acquire", "commit", "release"]
+    memory.faults.clear()
+    assert (await handler.execute(world.init())).outcome is Outcome.RAN
+    assert job.runs == 2
+
+
+async def test_a_rerun_makes_the_same_ids(handler: ArvoResumable, memory: Any, world: Any) -> None:
+    memory.faults["commit"] = MemoryUnavailable("gone", id="x", operation="commit")
+    with pytest.raises(TransactionViolation):
+        await handler.execute(world.init())
+    memory.faults.clear()
+    (first,) = (await handler.execute(world.init())).events
+    (other,) = (await handler.execute(world.init(subject=world.subject("exec-2")))).events
+    assert first.id == _derived(world.init(), "com.calc.add", None, 0)
+    assert other.id != first.id
+
+
+def _derived(consumed: ArvoEvent, type: str, domain: str | None, n: int) -> str:
+    """The published rule, told a second time."""
+    import json
+    import uuid
+
+    namespace = uuid.uuid5(uuid.NAMESPACE_URL, "urn:pyarvo:event-id")
+    parts = ["arvo.orc.job", consumed.subject, consumed.source, consumed.id, type, domain, n]
+    return str(uuid.uuid5(namespace, json.dumps(parts)))
+
+
+async def test_a_release_that_fails_hides_nothing(
+    handler: ArvoResumable, memory: Any, world: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.faults["release"] = ConnectionError("gone too")
+    result = await handler.execute(world.answer(1))
+    assert result.outcome is Outcome.UNKNOWN_INSTANCE
+    assert "its TTL ends it" in caplog.text
+
+
+# --- what goes wrong in user code ----------------------------------------------------------------------------------
+
+
+class OwnRule(ViolationError):
+    def __init__(self) -> None:
+        super().__init__("OwnRule", "not on a Sunday")
+
+
+@pytest.mark.parametrize(
+    "error", [ContractViolation("no"), ConfigViolation("no"), ExecutionViolation("no"), OwnRule()]
+)
+async def test_a_violation_is_raised_and_nothing_is_written(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any, error: ViolationError
+) -> None:
+    job.error = error
+    with pytest.raises(type(error)) as raised:
+        await handler.execute(world.init())
+    assert raised.value is error
+    assert memory.calls == ["acquire", "release"]
+    assert await memory.read(world.subject()) is None
+    assert await memory.is_free(world.subject())
+    job.error = None
+    assert (await handler.execute(world.init())).outcome is Outcome.RAN
+
+
+async def test_any_other_error_is_a_failure_on_record(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    parent = world.subject("parent")
+    (request,) = (await handler.execute(world.init(parent=parent, accesscontrol="role:x"))).events
+    good = await memory.read(world.subject())
+    job.error = ValueError("half of a pair \ud800")
+    failing = world.answer(4, to=request, accesscontrol="role:y", traceparent="00-a", tracestate="k=v")
+    result = await handler.execute(failing)
+    (told,) = result.events
+    assert result.outcome is Outcome.FAILED
+    assert told.to_dict() == {
+        "id": _derived(failing, "sys.arvo.orc.job.error", None, 0),
+        "source": "arvo.orc.job",
+        "specversion": "1.0",
+        "type": "sys.arvo.orc.job.error",
+        "subject": parent,
+        "datacontenttype": told.datacontenttype,
+        "dataschema": "#/orc/job/0.0.0",
+        "data": {
+            "errorName": "ValueError",
+            "errorMessage": "half of a pair \\ud800",
+            "errorStack": told.data["errorStack"],
+        },
+        "time": told.time,
+        "to": "com.test.client",
+        "accesscontrol": "role:y",
+        "redirectto": None,
+        "executionunits": 4,
+        "traceparent": "00-a",
+        "tracestate": "k=v",
+        "parentid": "init-1",
+        "domain": None,
+    }
+    assert "Traceback" in told.data["errorStack"]
+    record = await memory.read(world.subject())
+    assert record == {
+        **good,
+        "executionStatus": "failure",
+        "error": told.data,
+        "events": {
+            "expected": {request.id: []},
+            "consumed": failing.to_dict(),
+            "produced": [told.to_dict()],
+        },
+    }
+    assert record["state$$"] == {"n": 3}
+
+
+async def test_a_failed_workflow_replays_its_failure_and_takes_nothing_else(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    job.error = ValueError("boom")
+    first = await handler.execute(world.init())
+    again = await handler.execute(world.init())
+    assert again.outcome is Outcome.REPLAYED
+    assert [event.to_json() for event in again.events] == [event.to_json() for event in first.events]
+    job.error = None
+    late = await handler.execute(world.answer(1))
+    assert (late.events, late.outcome) == ((), Outcome.INSTANCE_FAILED)
+    assert job.runs == 1
+    record = await memory.read(world.subject())
+    assert record["initEventId"] == "init-1"
+    assert record["parentSubject"] is None
+    assert await memory.is_free(world.subject())
+
+
+@pytest.mark.parametrize("when", ["commit", "commit after"])
+async def test_a_failure_that_is_not_on_record_is_not_told(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any, when: str
+) -> None:
+    job.error = ValueError("boom")
+    memory.faults[when] = WriteOutcomeUnknown("lost", id="x", operation="commit")
+    with pytest.raises(TransactionViolation) as violation:
+        await handler.execute(world.init())
+    assert violation.value.cause is TransactionCause.WRITE_MACHINE_MEMORY_FAILURE
+    memory.faults.clear()
+    settled = await handler.execute(world.init())
+    assert [event.type for event in settled.events] == ["sys.arvo.orc.job.error"]
+
+
+async def test_what_ends_the_program_is_no_failure_of_the_workflow(
+    handler: ArvoResumable, memory: Any, job: Job, world: Any
+) -> None:
+    class Stop(BaseException):
+        pass
+
+    job.error = Stop()
+    with pytest.raises(Stop):
+        await handler.execute(world.init())
+    assert await memory.read(world.subject()) is None
+    assert await memory.is_free(world.subject())
+
+
+# --- validation of what comes in -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"dataschema": None}, "no contract and version"),
+        ({"dataschema": "#/orc/job"}, "no contract and version"),
+        ({"dataschema": "#/orc/other/1.0.0"}, "is expected"),
+        ({"dataschema": "#/orc/job/2.0.0"}, "is expected"),
+        ({"data": {"parentSubject$$": None, "n": "x"}}, "does not fit"),
+        ({"data": {"n": 1}}, "does not fit"),
+        ({"data": {"parentSubject$$": 7, "n": 1}}, "does not fit"),
+    ],
+)
+async def test_an_init_event_that_does_not_fit_is_refused(
+    handler: ArvoResumable, memory: Any, world: Any, changed: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ContractViolation, match=says):
+        await handler.execute(world.init(**changed))
+    assert memory.calls == ["acquire", "release"]
+    assert await memory.read(world.subject()) is None
+    assert await memory.is_free(world.subject())
+
+
+async def test_the_wildcard_version_passes(handler: ArvoResumable, world: Any) -> None:
+    assert (await handler.execute(world.init(dataschema="#/orc/job/0.0.0"))).outcome is Outcome.RAN
+
+
+async def test_an_answer_of_a_stranger_is_a_config_violation(
+    handler: ArvoResumable, memory: Any, world: Any
+) -> None:
+    await handler.execute(world.init())
+    with pytest.raises(ConfigViolation, match=r"evt\.else\.where\.done"):
+        await handler.execute(world.answer(1, type="evt.else.where.done"))
+    assert await memory.is_free(world.subject())
+
+
+async def test_a_version_without_function_is_a_config_violation(
+    handler: ArvoResumable, memory: Any, world: Any
+) -> None:
+    subject = world.subject(version="2.0.0")
+    with pytest.raises(ConfigViolation, match=r"2\.0\.0"):
+        await handler.execute(world.init(subject=subject, dataschema="#/orc/job/2.0.0"))
+    assert await memory.is_free(subject)
