@@ -19,6 +19,12 @@ GROUP: Final = "pyarvo.memory"
 _BUILT_IN: Final = {
     "memory": "pyarvo.memory.simple:open_simple",
     "sqlite": "pyarvo.memory.sqlite:open_sqlite",
+    "redis": "pyarvo.memory.redis:open_redis",
+    "rediss": "pyarvo.memory.redis:open_redis",
+    "redis+sentinel": "pyarvo.memory.redis:open_redis",
+    "redis+cluster": "pyarvo.memory.redis:open_redis",
+    "postgresql": "pyarvo.memory.postgres:open_postgres",
+    "nats": "pyarvo.memory.nats:open_nats",
 }
 
 Factory = Callable[..., LeasedMemory]
