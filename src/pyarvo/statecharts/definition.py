@@ -139,8 +139,6 @@ def _add(
     allowed = _KEYS[kind] | _ROOT_KEYS if root else _KEYS[kind]
     if declared_parallel:
         allowed |= _KEYS[Kind.PARALLEL]
-    if root:
-        allowed -= {"onDone"}
     check_keys(config, allowed, config_path, "the root" if root else f"a state of type {kind.value}")
     name = config.get("id") or ("(machine)" if root else f"{states[0].id}.{path}")
     state = State(len(states), key or name, name, kind, parent, config_path, config)

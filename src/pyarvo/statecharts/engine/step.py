@@ -75,8 +75,9 @@ def step(machine: Machine, snapshot: Mapping[str, Any] | None, event: Any = None
     _settle(run)
     if machine.check_context is not None:
         machine.check_context(run.context)
-    output = copy_context(run.output, "output") if run.done else None
-    return StepResult(persist(run, output), run.emitted + run.queued, output)
+    output = copy_context(run.output, "output")
+    told = ({} if output is None else output) if run.done else None
+    return StepResult(persist(run, output), run.emitted + run.queued, told)
 
 
 def _begin(machine: Machine, event: Any) -> Run:
@@ -193,27 +194,27 @@ def _enter(run: Run, mask: int, defaults: int) -> None:
 def _complete(run: Run, final: State) -> None:
     """Raise the completion events that entering *final* brings about, and note when the machine is done."""
     completed, done = rules.completed_states(final, run.configuration)
-    output = None if final.output is None or final.parent is None else copy_plain(final.output(run))
+    output = None
+    if final.output is not None and final.parent is not None and final.parent.kind is Kind.COMPOUND:
+        output = copy_plain(final.output(run))
     for state in completed:
-        is_parent = state is final.parent and state.kind is Kind.COMPOUND
-        run.internal.append(Event(done_type(state.id), None, output if is_parent else None))
+        told = output if state is final.parent else None
+        run.internal.append(Event(done_type(state.id), None, told))
     if done and not run.done:
         run.done = True
         root = run.machine.root
         whole = root if root.kind is Kind.PARALLEL else final
-        run.output = _machine_output(
-            run, Event(done_type(whole.id), None, output if whole is final else None)
-        )
+        run.output = _machine_output(run, Event(done_type(whole.id), None, output))
 
 
 def _machine_output(run: Run, completion: Event) -> Any:
-    compute = run.machine.root.output
-    if compute is None:
-        return {}
+    """The output that the root defines, computed with the completion event in view."""
+    if run.machine.root.output is None:
+        return None
     seen, run.event = run.event, completion
-    output = compute(run)
+    output = run.machine.root.output(run)
     run.event = seen
-    return {} if output is None else output
+    return output
 
 
 def _finish(run: Run) -> None:
