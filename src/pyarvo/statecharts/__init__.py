@@ -12,6 +12,7 @@ from pyarvo.statecharts.compile import Machine
 from pyarvo.statecharts.diagram import to_dot, to_mermaid, to_text
 from pyarvo.statecharts.engine.step import StepResult, step
 from pyarvo.statecharts.events import Event
+from pyarvo.statecharts.forms import MachineForm, StateForm, TransitionForm
 from pyarvo.statecharts.guards import and_, not_, or_, state_in
 from pyarvo.statecharts.setup import ArvoMachine, ArvoMachineSetup, MachineContracts, setup_arvo_machine
 
@@ -21,7 +22,10 @@ __all__ = [
     "Event",
     "Machine",
     "MachineContracts",
+    "MachineForm",
+    "StateForm",
     "StepResult",
+    "TransitionForm",
     "and_",
     "assign",
     "emit",

@@ -23,7 +23,10 @@ __all__ = [
     "raise_",
 ]
 
-Expression = Callable[..., Any]
+Expression = (
+    Callable[[Any, Any], Any] | Callable[[Any, Any, Any], Any] | Callable[[Any], Any] | Callable[[], Any]
+)
+Value = Expression | str | int | float | bool | None | list[Any] | dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Assign:
         update: Member name to value or callable, or one callable that returns the changed members.
     """
 
-    update: Mapping[str, Any] | Expression
+    update: Mapping[str, Value] | Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Raise:
 ActionData = Assign | Emit | EnqueueArvoEvent | Raise
 
 
-def assign(update: Mapping[str, Any] | Expression) -> Assign:
+def assign(update: Mapping[str, Value] | Expression) -> Assign:
     """
     Change members of the context; the others stay.
 

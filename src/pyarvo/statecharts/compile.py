@@ -11,6 +11,7 @@ from pyarvo.statecharts.behaviour import RESERVED_ACTIONS, Behaviour, call_with,
 from pyarvo.statecharts.definition import at, build_tree, check_keys, one_or_many, transition_configs
 from pyarvo.statecharts.engine import rules
 from pyarvo.statecharts.events import done_type
+from pyarvo.statecharts.forms import ActionForm, GuardForm, MachineForm
 from pyarvo.statecharts.guards import And, Not, Or, StateIn
 from pyarvo.statecharts.model import Deferred, Initial, Kind, State, Transition, indices
 from pyarvo.statecharts.plain import copy_plain
@@ -43,10 +44,10 @@ class Machine:
 
     def __init__(
         self,
-        config: Mapping[str, Any],
+        config: MachineForm | Mapping[str, Any],
         *,
-        actions: Mapping[str, Any] | None = None,
-        guards: Mapping[str, Any] | None = None,
+        actions: Mapping[str, ActionForm] | None = None,
+        guards: Mapping[str, GuardForm] | None = None,
         source: str | None = None,
         check_context: Callable[[dict[str, Any]], None] | None = None,
         max_microsteps: int = 1_000,
@@ -74,11 +75,11 @@ class Machine:
         _check_names(guards or {}, "guards", (And, Or, Not, StateIn))
         if max_microsteps < 1:
             raise InvalidMachine("max_microsteps", f"must be at least 1, not {max_microsteps}")
-        self.config = config
+        self.config = cast("Mapping[str, Any]", config)
         self.states = tuple(build_tree(config))
         self.root = self.states[0]
         self.id = self.root.id
-        self.version: str | None = config.get("version")
+        self.version: str | None = self.config.get("version")
         self.ids = {state.id: state for state in self.states}
         self.source = source
         self.check_context = check_context
@@ -87,7 +88,7 @@ class Machine:
         self._compile(Behaviour(actions or {}, guards or {}, self.ids, self.root))
         self.eventless = sum(state.bit for state in self.states if state.always)
         self.with_history = sum(state.bit for state in self.states if state.histories)
-        self.make_context = _context_factory(config.get("context"))
+        self.make_context = _context_factory(self.config.get("context"))
         self.start_states, self.start_defaults = rules.entry_set(None, [self.root], None, {}, self.states)
         self.unreachable = tuple(self.states[index].path for index in indices(self._unreached()))
 

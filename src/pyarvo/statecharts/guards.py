@@ -8,6 +8,9 @@ from typing import Any
 
 __all__ = ["And", "GuardData", "Not", "Or", "StateIn", "and_", "not_", "or_", "state_in"]
 
+Predicate = (
+    Callable[[Any, Any], Any] | Callable[[Any, Any, Any], Any] | Callable[[Any], Any] | Callable[[], Any]
+)
 GuardSpec = Any
 """A callable, a name, `{"type": name, "params": ...}`, or one of the classes below."""
 
@@ -63,17 +66,17 @@ class StateIn:
 GuardData = And | Or | Not | StateIn
 
 
-def and_(*guards: str | Mapping[str, Any] | Callable[..., Any] | GuardData) -> And:
+def and_(*guards: str | Mapping[str, Any] | Predicate | GuardData) -> And:
     """All of *guards*: callables, names, guard objects, or other combinations."""
     return And(_flat(guards))
 
 
-def or_(*guards: str | Mapping[str, Any] | Callable[..., Any] | GuardData) -> Or:
+def or_(*guards: str | Mapping[str, Any] | Predicate | GuardData) -> Or:
     """Any of *guards*: callables, names, guard objects, or other combinations."""
     return Or(_flat(guards))
 
 
-def not_(guard: str | Mapping[str, Any] | Callable[..., Any] | GuardData) -> Not:
+def not_(guard: str | Mapping[str, Any] | Predicate | GuardData) -> Not:
     """The opposite of *guard*."""
     return Not(guard)
 

@@ -16,6 +16,7 @@ from pyarvo.statecharts.compile import Machine
 from pyarvo.statecharts.definition import at
 from pyarvo.statecharts.diagram import to_dot, to_mermaid, to_text
 from pyarvo.statecharts.fingerprint import definition_hash
+from pyarvo.statecharts.forms import ActionForm, GuardForm, MachineForm
 
 __all__ = ["ArvoMachine", "ArvoMachineSetup", "MachineContracts", "SetupContracts", "setup_arvo_machine"]
 
@@ -120,7 +121,7 @@ class ArvoMachineSetup:
     actions: Mapping[str, Any] = field(default_factory=dict[str, Any])
     guards: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def create_machine(self, config: Mapping[str, Any]) -> ArvoMachine:
+    def create_machine(self, config: MachineForm | Mapping[str, Any]) -> ArvoMachine:
         """
         Compile a definition.
 
@@ -148,15 +149,15 @@ class ArvoMachineSetup:
             )
         if machine.unreachable:
             raise InvalidMachine(machine.unreachable[0], "no transition leads to this state")
-        return ArvoMachine(machine, self.contracts, definition_hash(config))
+        return ArvoMachine(machine, self.contracts, definition_hash(cast("Mapping[str, Any]", config)))
 
 
 def setup_arvo_machine(
     *,
     contracts: SetupContracts,
     context: type[BaseModel] | None = None,
-    actions: Mapping[str, Any] | None = None,
-    guards: Mapping[str, Any] | None = None,
+    actions: Mapping[str, ActionForm] | None = None,
+    guards: Mapping[str, GuardForm] | None = None,
     actors: None = None,
     delays: None = None,
 ) -> ArvoMachineSetup:

@@ -76,7 +76,7 @@ def step(machine: Machine, snapshot: Mapping[str, Any] | None, event: Any = None
     if machine.check_context is not None:
         machine.check_context(run.context)
     output = copy_context(run.output, "output")
-    told = ({} if output is None else output) if run.done else None
+    told: Any = ({} if output is None else output) if run.done else None
     return StepResult(persist(run, output), run.emitted + run.queued, told)
 
 
