@@ -24,7 +24,6 @@ from pyarvo.handlers import (
     create_arvo_resumable,
 )
 from pyarvo.memory import SimpleMachineMemory
-from pyarvo.memory.contract import MachineMemory
 from pyarvo.statecharts import assign, emit, setup_arvo_machine
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "arvo_scenarios.json").read_text())
@@ -127,21 +126,37 @@ BOOM = create_arvo_orchestrator_contract(
 )
 
 
+Context = dict[str, Any]
+
+
+def result_of(_context: Context, event: ArvoEvent) -> Any:
+    return event.data["result"]
+
+
+def message_of(_context: Context, event: ArvoEvent) -> Any:
+    return event.data["errorMessage"]
+
+
 def adding(n: int, then: str) -> dict[str, Any]:
+    def request(context: Context) -> Emission:
+        return {"type": "com.calc.add", "data": {"a": context["v"], "b": n}}
+
     return {
-        "entry": emit(lambda context, event: {"type": "com.calc.add", "data": {"a": context["v"], "b": n}}),
+        "entry": emit(request),
         "on": {
-            "evt.calc.add.success": {
-                "actions": assign({"v": lambda context, event: event.data["result"]}),
-                "target": then,
-            },
+            "evt.calc.add.success": {"actions": assign({"v": result_of}), "target": then},
             "evt.calc.add.refused": {"target": "done"},
-            "sys.com.calc.add.error": {
-                "actions": assign({"err": lambda context, event: event.data["errorMessage"]}),
-                "target": "done",
-            },
+            "sys.com.calc.add.error": {"actions": assign({"err": message_of}), "target": "done"},
         },
     }
+
+
+def calc_1_context(init: ArvoEvent) -> Context:
+    return {"v": init.data["a"], "err": None}
+
+
+def calc_1_output(context: Context) -> dict[str, Any]:
+    return {"final": -1, "note": context["err"]} if context["err"] else {"final": context["v"]}
 
 
 CALC_1 = setup_arvo_machine(
@@ -149,10 +164,8 @@ CALC_1 = setup_arvo_machine(
 ).create_machine(
     {
         "id": "calc1",
-        "context": lambda init: {"v": init.data["a"], "err": None},
-        "output": lambda context: (
-            {"final": -1, "note": context["err"]} if context["err"] else {"final": context["v"]}
-        ),
+        "context": calc_1_context,
+        "output": calc_1_output,
         "initial": "s1",
         "states": {
             "s1": adding(1, "s2"),
@@ -163,6 +176,56 @@ CALC_1 = setup_arvo_machine(
     }
 )
 
+
+def calc_2_context(init: ArvoEvent) -> Context:
+    return {"v": init.data["a"], "k": init.data["k"], "got": 0}
+
+
+def calc_2_output(context: Context) -> dict[str, Any]:
+    return {
+        "final": context["v"],
+        "__id": {"deduplication": "DEVELOPER_MANAGED", "value": "fixed-done"},
+        "__executionunits": 7,
+    }
+
+
+def calc_2_request(context: Context) -> Emission:
+    return {"type": "com.calc.add", "data": {"a": context["v"], "b": context["k"]}}
+
+
+def approved(_context: Context, event: ArvoEvent) -> bool:
+    return event.data["approved"]
+
+
+REVIEW_REQUEST: Emission = {
+    "type": "com.human.review",
+    "data": {"question": "ok?"},
+    "domain": [ArvoDomain.FROM_EVENT_CONTRACT, None],
+    "accesscontrol": "role:boss",
+    "executionunits": 3,
+}
+CALCULATING = {
+    "initial": "w",
+    "states": {
+        "w": {
+            "entry": emit(calc_2_request),
+            "on": {"evt.calc.add.success": {"target": "d", "actions": assign({"v": result_of})}},
+        },
+        "d": {"type": "final"},
+    },
+}
+REVIEWING = {
+    "initial": "w",
+    "states": {
+        "w": {
+            "entry": emit(REVIEW_REQUEST),
+            "on": {"evt.human.review.done": [{"guard": approved, "target": "d"}, {"target": "no"}]},
+        },
+        "d": {"type": "final"},
+        "no": {"type": "final", "entry": assign({"v": -5})},
+    },
+}
+
 CALC_2 = setup_arvo_machine(
     contracts={
         "self": CALC.version("2.0.0"),
@@ -171,65 +234,13 @@ CALC_2 = setup_arvo_machine(
 ).create_machine(
     {
         "id": "calc2",
-        "context": lambda init: {"v": init.data["a"], "k": init.data["k"], "got": 0},
-        "output": lambda context: {
-            "final": context["v"],
-            "__id": {"deduplication": "DEVELOPER_MANAGED", "value": "fixed-done"},
-            "__executionunits": 7,
-        },
+        "context": calc_2_context,
+        "output": calc_2_output,
         "initial": "both",
         "states": {
             "both": {
                 "type": "parallel",
-                "states": {
-                    "x": {
-                        "initial": "w",
-                        "states": {
-                            "w": {
-                                "entry": emit(
-                                    lambda context, event: {
-                                        "type": "com.calc.add",
-                                        "data": {"a": context["v"], "b": context["k"]},
-                                    }
-                                ),
-                                "on": {
-                                    "evt.calc.add.success": {
-                                        "target": "d",
-                                        "actions": assign({"v": lambda context, event: event.data["result"]}),
-                                    }
-                                },
-                            },
-                            "d": {"type": "final"},
-                        },
-                    },
-                    "y": {
-                        "initial": "w",
-                        "states": {
-                            "w": {
-                                "entry": emit(
-                                    {
-                                        "type": "com.human.review",
-                                        "data": {"question": "ok?"},
-                                        "domain": [ArvoDomain.FROM_EVENT_CONTRACT, None],
-                                        "accesscontrol": "role:boss",
-                                        "executionunits": 3,
-                                    }
-                                ),
-                                "on": {
-                                    "evt.human.review.done": [
-                                        {
-                                            "guard": lambda context, event: event.data["approved"],
-                                            "target": "d",
-                                        },
-                                        {"target": "no"},
-                                    ]
-                                },
-                            },
-                            "d": {"type": "final"},
-                            "no": {"type": "final", "entry": assign({"v": -5})},
-                        },
-                    },
-                },
+                "states": {"x": CALCULATING, "y": REVIEWING},
                 "onDone": {"target": "fin"},
             },
             "fin": {"type": "final"},
@@ -238,9 +249,24 @@ CALC_2 = setup_arvo_machine(
 )
 
 
-def boom(context: dict[str, Any], event: ArvoEvent) -> None:
+def boom_context(init: ArvoEvent) -> Context:
+    return {"how": init.data["how"]}
+
+
+def boom(context: Context) -> None:
     if context["how"] == "error":
         raise Error("boom said the machine")
+
+
+def bad_or_opaque(context: Context) -> Emission:
+    if context["how"] == "bad-data":
+        return {"type": "com.calc.add", "data": {"a": "x"}}
+    return {
+        "type": "com.opaque.thing",
+        "data": {"free": 1},
+        "to": "com.some.where",
+        "dataschema": "#/opaque/1.0.0",
+    }
 
 
 BOOM_1 = setup_arvo_machine(
@@ -248,53 +274,45 @@ BOOM_1 = setup_arvo_machine(
 ).create_machine(
     {
         "id": "boom",
-        "context": lambda init: {"how": init.data["how"]},
+        "context": boom_context,
         "initial": "a",
         "states": {
-            "a": {
-                "entry": [
-                    boom,
-                    emit(
-                        lambda context, event: (
-                            {"type": "com.calc.add", "data": {"a": "x"}}
-                            if context["how"] == "bad-data"
-                            else {
-                                "type": "com.opaque.thing",
-                                "data": {"free": 1},
-                                "to": "com.some.where",
-                                "dataschema": "#/opaque/1.0.0",
-                            }
-                        )
-                    ),
-                ],
-                "on": {"*": {"target": "b"}},
-            },
+            "a": {"entry": [boom, emit(bad_or_opaque)], "on": {"*": {"target": "b"}}},
             "b": {"type": "final"},
         },
     }
 )
+
+
+def parent_context(init: ArvoEvent) -> Context:
+    return {"a": init.data["a"], "subj": init.subject, "total": 0, "ok": True}
+
+
+def parent_output(context: Context) -> dict[str, Any]:
+    return {"total": context["total"], "ok": context["ok"]}
+
+
+def child_request(context: Context) -> Emission:
+    return {"type": "arvo.orc.calc", "data": {"a": context["a"], "parentSubject$$": context["subj"]}}
+
+
+def final_of(_context: Context, event: ArvoEvent) -> Any:
+    return event.data["final"]
+
 
 PARENT_1 = setup_arvo_machine(
     contracts={"self": PARENT.version("1.0.0"), "services": {"calc": CALC.version("1.0.0")}}
 ).create_machine(
     {
         "id": "parent",
-        "context": lambda init: {"a": init.data["a"], "subj": init.subject, "total": 0, "ok": True},
-        "output": lambda context: {"total": context["total"], "ok": context["ok"]},
+        "context": parent_context,
+        "output": parent_output,
         "initial": "call",
         "states": {
             "call": {
-                "entry": emit(
-                    lambda context, event: {
-                        "type": "arvo.orc.calc",
-                        "data": {"a": context["a"], "parentSubject$$": context["subj"]},
-                    }
-                ),
+                "entry": emit(child_request),
                 "on": {
-                    "arvo.orc.calc.done": {
-                        "target": "done",
-                        "actions": assign({"total": lambda context, event: event.data["final"]}),
-                    },
+                    "arvo.orc.calc.done": {"target": "done", "actions": assign({"total": final_of})},
                     "sys.arvo.orc.calc.error": {"target": "done", "actions": assign({"ok": False})},
                 },
             },
@@ -346,7 +364,7 @@ async def fan_out_and_in(call: ResumableCall) -> ResumableResult:
     return {"output": {"total": sum(event.parsed.result for event in got), "ok": True}}
 
 
-def handler_of(name: str, to: str, memory: MachineMemory) -> Handler:
+def handler_of(name: str, to: str, memory: Any) -> Handler:
     if name.startswith("resumable"):
         return create_arvo_resumable(
             contracts={

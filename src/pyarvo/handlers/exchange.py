@@ -275,6 +275,7 @@ def check_services(contract_uri: str, services: Mapping[str, VersionedArvoContra
 
 
 def _with_parent_subject(data: Any, own_subject: str) -> Any:
-    if isinstance(data, Mapping) and PARENT_SUBJECT not in data:
-        return {**cast("Mapping[str, Any]", data), PARENT_SUBJECT: own_subject}
+    if isinstance(data, Mapping):
+        given = cast("Mapping[str, Any]", data)
+        return given if PARENT_SUBJECT in given else {**given, PARENT_SUBJECT: own_subject}
     return data

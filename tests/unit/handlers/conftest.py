@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from pyarvo.contracts import ArvoContract, create_arvo_contract, create_arvo_orchestrator_contract
-from pyarvo.events import ArvoEvent, ArvoOrchestrationSubject, utc_timestamp
+from pyarvo.events import ARVO_CONTENT_TYPE, ArvoEvent, ArvoOrchestrationSubject, utc_timestamp
 from pyarvo.memory import Lease, Record, SimpleMachineMemory, Step
 
 
@@ -30,6 +30,9 @@ class JobInit(BaseModel):
 
 class JobDone(BaseModel):
     total: int
+
+
+WIRE_DEFAULTS = {"specversion": "1.0", "datacontenttype": ARVO_CONTENT_TYPE}
 
 
 class World:
@@ -64,7 +67,7 @@ class World:
         )
 
     def event(self, **fields: Any) -> ArvoEvent:
-        return ArvoEvent(**{"time": utc_timestamp(), **fields})
+        return ArvoEvent.from_dict({"time": utc_timestamp(), **WIRE_DEFAULTS, **fields})
 
     def init(self, n: Any = 3, *, parent: str | None = None, **fields: Any) -> ArvoEvent:
         return self.event(

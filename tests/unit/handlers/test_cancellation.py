@@ -1,0 +1,201 @@
+"""Cancelled callers and lost leases: no half state, and the lease is always given up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pyarvo.errors import (
+    ContractViolation,
+    LeaseLost,
+    MemoryUnavailable,
+    TransactionCause,
+    TransactionViolation,
+)
+from pyarvo.handlers import ArvoResumable, Outcome, ResumableCall, ResumableResult, create_arvo_resumable
+
+
+async def job(call: ResumableCall) -> ResumableResult:
+    await asyncio.sleep(0)
+    if call.input is not None and call.input.data["n"] < 0:
+        raise ContractViolation("no negative numbers")
+    if call.input is not None and call.input.data["n"] == 0:
+        raise ValueError("zero")
+    await asyncio.sleep(0)
+    return {"services": [{"type": "com.calc.add", "data": {"a": 1}}]}
+
+
+def resumable(world: Any, memory: Any, function: Any = job) -> ArvoResumable:
+    return create_arvo_resumable(contracts=world.contracts, memory=memory, handler={"1.0.0": function})
+
+
+async def cancelled_after(ticks: int, execution: asyncio.Task[Any]) -> bool:
+    """Let the task take some steps, cancel it, and say whether it was cancelled before its end."""
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    execution.cancel()
+    try:
+        await execution
+    except asyncio.CancelledError:
+        return True
+    except (ContractViolation, ValueError):
+        return False
+    return False
+
+
+@pytest.mark.parametrize(
+    ("n", "types"),
+    [(1, ["com.calc.add"]), (0, ["sys.arvo.orc.job.error"]), (-1, None)],
+    ids=["success", "failure", "violation"],
+)
+async def test_a_cancellation_at_any_point_leaves_all_or_nothing(
+    world: Any, memory: Any, n: int, types: list[str] | None
+) -> None:
+    memory.pauses = True
+    handler = resumable(world, memory)
+    for ticks in range(100):
+        subject = world.subject(f"exec-{ticks}")
+        event = world.init(n, subject=subject)
+        cancelled = await cancelled_after(ticks, asyncio.create_task(handler.execute(event)))
+        assert await memory.is_free(subject), f"the lease outlived a cancellation after {ticks} steps"
+        record = await memory.read(subject)
+        steps = await memory.inner.journal(subject)
+        assert (record is None) == (len(steps) == 0)
+        if types is None:
+            assert record is None
+        else:
+            again = await handler.execute(event)
+            assert [event.type for event in again.events] == types
+            assert (again.outcome is Outcome.REPLAYED) == (record is not None)
+        if not cancelled:
+            assert ticks >= 6, "the execution was to suspend more often than this"
+            return
+    pytest.fail("the execution never ended uncancelled")
+
+
+async def test_a_cancellation_during_an_early_answer_still_releases(world: Any, memory: Any) -> None:
+    memory.pauses = True
+    handler = resumable(world, memory)
+    for ticks in range(100):
+        subject = world.subject(f"exec-{ticks}")
+        execution = asyncio.create_task(handler.execute(world.answer(1, subject=subject)))
+        cancelled = await cancelled_after(ticks, execution)
+        assert await memory.is_free(subject)
+        if not cancelled:
+            assert ticks >= 3
+            return
+    pytest.fail("the execution never ended uncancelled")
+
+
+class Waiting:
+    """A function that waits for ever, and says when it began and how it ended."""
+
+    def __init__(self, *, swallows: bool = False, raises: Exception | None = None) -> None:
+        self.began = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.cancelled = False
+        self._swallows = swallows
+        self._raises = raises
+
+    async def __call__(self, call: ResumableCall) -> ResumableResult | None:
+        self.began.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            if self._raises is not None:
+                raise self._raises from None
+            if not self._swallows:
+                raise
+        return {"services": [{"type": "com.calc.add", "data": {"a": 1}}]}
+
+
+@pytest.mark.parametrize("ending", ["obeys", "swallows", "raises"])
+async def test_a_lost_lease_cancels_the_function(world: Any, memory: Any, ending: str) -> None:
+    memory.ttl_s = 0.03
+    lost = LeaseLost("taken over", id="x", operation="renew")
+    memory.faults["renew"] = lost
+    function = Waiting(
+        swallows=ending == "swallows", raises=OSError("on the way out") if ending == "raises" else None
+    )
+    with pytest.raises(TransactionViolation) as violation:
+        await resumable(world, memory, function).execute(world.init())
+    assert violation.value.cause is TransactionCause.LEASE_LOST
+    assert violation.value.__cause__ is lost
+    assert function.cancelled
+    assert memory.calls == ["acquire", "renew", "release"]
+    assert await memory.read(world.subject()) is None
+
+
+async def test_a_lease_that_cannot_be_renewed_in_time_is_lost(world: Any, memory: Any) -> None:
+    memory.ttl_s = 0.06
+    memory.faults["renew"] = gone = MemoryUnavailable("gone", id="x", operation="renew")
+    function = Waiting()
+    with pytest.raises(TransactionViolation) as violation:
+        await resumable(world, memory, function).execute(world.init())
+    assert violation.value.cause is TransactionCause.LEASE_LOST
+    assert violation.value.__cause__ is gone
+    assert memory.calls.count("renew") >= 2
+    assert memory.calls[-1] == "release"
+
+
+async def test_a_renewal_that_hangs_does_not_save_the_lease(world: Any, memory: Any) -> None:
+    memory.ttl_s = 0.03
+    hanging = asyncio.Event()
+
+    async def renew(lease: Any, *, ttl_s: float | None = None) -> None:
+        await hanging.wait()
+
+    memory.renew = renew
+    with pytest.raises(TransactionViolation) as violation:
+        await resumable(world, memory, Waiting()).execute(world.init())
+    assert violation.value.cause is TransactionCause.LEASE_LOST
+    assert len(asyncio.all_tasks()) == 1, "the renewal is stopped"
+
+
+async def test_a_renewed_lease_lets_the_function_go_on(world: Any, memory: Any) -> None:
+    memory.ttl_s = 0.03
+    function = Waiting()
+    execution = asyncio.create_task(resumable(world, memory, function).execute(world.init()))
+    await function.began.wait()
+    await asyncio.wait_for(memory.renewed.wait(), 5)
+    function.go_on.set()
+    result = await execution
+    assert result.outcome is Outcome.RAN
+    assert memory.calls[0] == "acquire"
+    assert memory.calls[-1] == "commit"
+    assert "renew" in memory.calls
+    assert len(asyncio.all_tasks()) == 1, "the renewal is stopped before the commit"
+
+
+async def test_the_callers_cancellation_stays_the_callers(world: Any, memory: Any) -> None:
+    function = Waiting()
+    execution = asyncio.create_task(resumable(world, memory, function).execute(world.init()))
+    await function.began.wait()
+    execution.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await execution
+    assert function.cancelled
+    assert memory.calls == ["acquire", "release"]
+    assert await memory.is_free(world.subject())
+
+
+async def test_the_functions_own_timeout_is_its_own_error(world: Any, memory: Any) -> None:
+    async def slow(call: ResumableCall) -> None:
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
+
+    result = await resumable(world, memory, slow).execute(world.init())
+    assert result.outcome is Outcome.FAILED
+    assert result.events[0].data["errorName"] == "TimeoutError"
+
+
+async def test_a_callers_timeout_is_the_callers(world: Any, memory: Any) -> None:
+    function = Waiting()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await resumable(world, memory, function).execute(world.init())
+    assert await memory.is_free(world.subject())
+    assert await memory.read(world.subject()) is None
