@@ -34,10 +34,14 @@ def create_arvo_error(error: BaseException) -> dict[str, str | None]:
     """
     Describe *error* as the data of a system error event.
 
-    The traceback goes along, as in the TypeScript system.
+    The traceback goes along, as in the TypeScript system. What is not Unicode text in it is escaped.
     """
     return {
         "errorName": error.name if isinstance(error, ViolationError) else type(error).__name__,
-        "errorMessage": str(error),
-        "errorStack": "".join(format_exception(error)) if error.__traceback__ else None,
+        "errorMessage": _unicode(str(error)),
+        "errorStack": _unicode("".join(format_exception(error))) if error.__traceback__ else None,
     }
+
+
+def _unicode(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from pyarvo.contracts.system_error import SystemErrorData
 from pyarvo.errors import ContractViolation
 from pyarvo.events.dataschema import WILDCARD_VERSION, make_dataschema
+from pyarvo.events.json_text import classify, find_fault
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaMode
@@ -143,7 +145,7 @@ class VersionedArvoContract:
         Raises:
             ContractViolation: It does not fit.
         """
-        return _dump(self.parse_accepts(data))
+        return self._dump(self.type, self.parse_accepts(data))
 
     def validate_emit(self, type: str, data: object) -> dict[str, Any]:
         """
@@ -152,7 +154,7 @@ class VersionedArvoContract:
         Raises:
             ContractViolation: It does not fit, or the contract has no such event.
         """
-        return _dump(self.parse_emit(type, data))
+        return self._dump(type, self.parse_emit(type, data))
 
     def unknown_emit(self, type: str) -> ContractViolation:
         """Return the error that says this contract does not emit *type*."""
@@ -178,16 +180,27 @@ class VersionedArvoContract:
         try:
             return schema.model_validate(data)
         except ValidationError as error:
-            faults = _faults(error)
-            where = ", ".join(fault["path"] for fault in faults[:5])
-            raise ContractViolation(
-                f"the data of {type!r} does not fit {self.dataschema} at {where}",
-                metadata={"uri": self.uri, "version": self.version, "type": type, "faults": faults},
-            ) from error
+            raise self._violation(type, _faults(error)) from error
 
+    def _dump(self, type: str, model: BaseModel) -> dict[str, Any]:
+        try:
+            data = cast("object", model.model_dump(mode="json", by_alias=True))
+        except PydanticSerializationError as error:
+            raise self._violation(type, [{"path": "data", "message": "cannot be written as JSON"}]) from error
+        if not isinstance(data, dict):  # a root model, or a serializer of the user's
+            raise self._violation(type, [{"path": "data", "message": "must be an object"}])
+        data = cast("dict[str, Any]", data)
+        if not classify(data):  # pydantic lets pass what JSON cannot hold: NaN, integers beyond 2^53 - 1
+            path, message = find_fault(data, "data") or ("data", "is not JSON")
+            raise self._violation(type, [{"path": path, "message": message}])
+        return data
 
-def _dump(model: BaseModel) -> dict[str, Any]:
-    return model.model_dump(mode="json", by_alias=True)
+    def _violation(self, type: str, faults: list[dict[str, str]]) -> ContractViolation:
+        where = ", ".join(fault["path"] for fault in faults[:5])
+        return ContractViolation(
+            f"the data of {type!r} does not fit {self.dataschema} at {where}",
+            metadata={"uri": self.uri, "version": self.version, "type": type, "faults": faults},
+        )
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:
@@ -205,4 +218,4 @@ def _faults(error: ValidationError) -> list[dict[str, str]]:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return "data" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "data" + "".join(f"[{part}]" if isinstance(part, int) else f".{part[:40]}" for part in location)

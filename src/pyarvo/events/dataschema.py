@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
+
+from pyarvo.events.short_cache import cached_if_short
 
 __all__ = [
     "WILDCARD_VERSION",
@@ -43,7 +44,7 @@ def make_dataschema(uri: str, version: str) -> str:
     return f"{uri}/{version}"
 
 
-@lru_cache(maxsize=1024)
+@cached_if_short(1024)
 def parse_dataschema(text: str) -> tuple[str, str] | None:
     """
     Split a `dataschema`.

@@ -284,7 +284,7 @@ def _check_extensions(extensions: object) -> None:
         raise InvalidEvent("extensions", "must be a dict")
     for key, value in cast("dict[object, object]", extensions).items():
         if type(key) is not str or not _EXTENSION_KEY.fullmatch(key):
-            raise InvalidEvent(str(key), "names of custom extensions are lower-case letters and digits")
+            raise InvalidEvent(str(key)[:40], "names of custom extensions are lower-case letters and digits")
         if key in WIRE_FIELDS:
             raise InvalidEvent(key, "is a field of every event; a custom extension needs another name")
         if type(value) is dict or type(value) is list:

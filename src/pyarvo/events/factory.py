@@ -120,14 +120,16 @@ def _make_id(id: EventId | None) -> str:
         return new_id()
     if isinstance(id, str):
         return id
-    value = id["value"].strip(_JS_SPACE)
-    if not value:
-        return new_id()
-    if id["deduplication"] == "ARVO_MANAGED":
-        return create_arvo_event_id(value)
-    if id["deduplication"] == "DEVELOPER_MANAGED":
-        return value
-    raise InvalidEvent("id", "deduplication must be 'DEVELOPER_MANAGED' or 'ARVO_MANAGED'")
+    match id:
+        case {"deduplication": "DEVELOPER_MANAGED" | "ARVO_MANAGED" as way, "value": str(value)}:
+            value = value.strip(_JS_SPACE)
+            if not value:
+                return new_id()
+            return value if way == "DEVELOPER_MANAGED" else create_arvo_event_id(value)
+        case _:
+            raise InvalidEvent(
+                "id", "must be text, or deduplication 'DEVELOPER_MANAGED' or 'ARVO_MANAGED' with a value"
+            )
 
 
 def _encoded(field: str, value: str) -> str:

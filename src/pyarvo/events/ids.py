@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha1
-from json import JSONEncoder
+from json.encoder import encode_basestring_ascii as ascii_json
 from os import urandom
+from time import time
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -34,7 +36,6 @@ give every event in flight another id."""
 
 _MANAGED_LIMIT = 64 * 1024
 
-_ascii_json = JSONEncoder().encode
 _NAMESPACE_BYTES = ID_NAMESPACE.bytes
 
 
@@ -80,7 +81,9 @@ def derived_id(
 
         n: How many earlier outputs of this step have the same type and domain.
     """
-    name = _ascii_json([handler, subject, source, id, type, domain, n])
+    # What json.dumps makes of the list, in half the time: every emitted event needs one.
+    texts = f"{ascii_json(handler)}, {ascii_json(subject)}, {ascii_json(source)}, {ascii_json(id)}"
+    name = f"[{texts}, {ascii_json(type)}, {'null' if domain is None else ascii_json(domain)}, {n}]"
     return _uuid_text(sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest(), 0x50)
 
 
@@ -91,7 +94,14 @@ def event_key(event: ArvoEvent) -> str:
 
 def utc_timestamp() -> str:
     """Return the present moment in true UTC, to the millisecond: `2026-01-02T03:04:05.678+00:00`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = time()
+    second = int(now)
+    return f"{_second(second)}.{int((now - second) * 1000):03d}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
 
 
 def create_arvo_event_id(value: str, *, uuid: str | None = None) -> str:

@@ -40,6 +40,10 @@ WITH_FLOATS: Final = 2
 
 BIG_INTEGER: Final = f"integers beyond {MAX_INTEGER:,} (2^53 - 1) are not exact in JSON; send them as strings"
 
+# Paths in messages stay short, whatever keys a sender chose.
+_KEY_LENGTH = 40
+_PATH_LENGTH = 200
+
 encode = msgspec.json.Encoder().encode
 """JSON bytes, compact; right for values without floats (see `js_numbers`)."""
 
@@ -90,7 +94,7 @@ def classify(value: dict[str, Any] | list[Any], depth: int = 1) -> int:
     return kind
 
 
-def find_fault(value: object, path: str, depth: int = 1) -> tuple[str, str] | None:
+def find_fault(value: object, path: str) -> tuple[str, str] | None:
     """
     Find the first place where *value* is not JSON.
 
@@ -99,23 +103,26 @@ def find_fault(value: object, path: str, depth: int = 1) -> tuple[str, str] | No
 
         path: What to call the value itself ("data").
 
-        depth: How deep it stands, from 1.
-
     Returns:
         Path and rule, as ("data.items[2]", "must be finite"); None when all is JSON.
     """
+    fault = _search(value, path, 1)
+    return None if fault is None else (fault[0][:_PATH_LENGTH], fault[1])
+
+
+def _search(value: object, path: str, depth: int) -> tuple[str, str] | None:
     if depth > MAX_DEPTH and isinstance(value, dict | list):
-        return path[:100], f"is nested more than {MAX_DEPTH} deep"
+        return path, f"is nested more than {MAX_DEPTH} deep"
     if type(value) is dict:
         for key, item in cast("dict[object, object]", value).items():
             if type(key) is not str or not _is_unicode(key):
                 return path, f"has a key that is not Unicode text ({type(key).__name__})"
-            if fault := find_fault(item, f"{path}.{key}", depth + 1):
+            if fault := _search(item, f"{path}.{key[:_KEY_LENGTH]}", depth + 1):
                 return fault
         return None
     if type(value) is list:
         for index, item in enumerate(cast("list[object]", value)):
-            if fault := find_fault(item, f"{path}[{index}]", depth + 1):
+            if fault := _search(item, f"{path}[{index}]", depth + 1):
                 return fault
         return None
     rule = _scalar_fault(value)
@@ -176,17 +183,19 @@ def js_numbers(value: Any) -> Any:
     return value
 
 
-def js_integers(value: Any) -> Any:
+def js_integers(value: Any, depth: int = 0) -> Any:
     """
     Return a copy of *value*, as read from text, in which the integers that only a double prints are floats.
 
     JavaScript prints the double 1e20 as 100000000000000000000. An integer beyond 2^53 - 1 that no double prints
-    so is left as it is, for the check to refuse.
+    so is left as it is, for the check to refuse, and so is what stands too deep.
     """
+    if depth > MAX_DEPTH:
+        return value
     if type(value) is dict:
-        return {key: js_integers(item) for key, item in cast("dict[str, Any]", value).items()}
+        return {key: js_integers(item, depth + 1) for key, item in cast("dict[str, Any]", value).items()}
     if type(value) is list:
-        return [js_integers(item) for item in cast("list[Any]", value)]
+        return [js_integers(item, depth + 1) for item in cast("list[Any]", value)]
     if type(value) is int and MAX_INTEGER < abs(value) < 10**21 and js_number(float(value)) == str(value):
         return float(value)
     return value

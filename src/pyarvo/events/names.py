@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from pyarvo.events.short_cache import cached_if_short
 
 __all__ = ["DOMAIN_RULE", "TYPE_RULE", "is_domain", "is_type_name"]
 
@@ -14,13 +15,13 @@ _TYPE = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+){2,}")
 _DOMAIN = re.compile(r"[a-z0-9.]+")
 
 
-@lru_cache(maxsize=4096)
+@cached_if_short(4096)
 def is_type_name(text: str) -> bool:
     """Whether *text* may be an event type: three or more segments such as `com.order.create`."""
     return _TYPE.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=1024)
+@cached_if_short(1024)
 def is_domain(text: str) -> bool:
     """Whether *text* may be a domain, such as `human.review`."""
     return _DOMAIN.fullmatch(text) is not None

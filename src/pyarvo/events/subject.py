@@ -8,7 +8,6 @@ text, and never encode one anew: another zlib may write other bytes for the same
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -20,14 +19,12 @@ from pyarvo.events.ids import new_id
 from pyarvo.events.json_text import WITH_FLOATS, classify, encode, find_fault, js_numbers
 from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name
 from pyarvo.events.packed import Unpackable, pack, unpack
+from pyarvo.events.short_cache import cached_if_short
 
 __all__ = ["INFLATED_LIMIT", "ArvoOrchestrationSubject", "ParsedSubject", "parse_subject"]
 
 INFLATED_LIMIT: Final = 64 * 1024
 """Most bytes of JSON that a subject may inflate to."""
-
-# Longer subjects are parsed each time, so that no sender can fill the cache with large content.
-_CACHED_LENGTH = 1024
 
 
 class ParsedSubject(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +87,10 @@ class ArvoOrchestrationSubject:
         """
         return ArvoOrchestrationSubject.create(
             {
-                "orchestrator": {"name": orchestrator, "version": version or WILDCARD_VERSION},
+                "orchestrator": {
+                    "name": orchestrator,
+                    "version": WILDCARD_VERSION if version is None else version,
+                },
                 "execution": {
                     "id": new_id() if execution_id is None else execution_id,
                     "initiator": initiator,
@@ -179,6 +179,7 @@ class ArvoOrchestrationSubject:
         return True
 
 
+@cached_if_short(2048)
 def parse_subject(subject: str) -> ParsedSubject:
     """
     Decode *subject* into its known parts; cached.
@@ -186,11 +187,6 @@ def parse_subject(subject: str) -> ParsedSubject:
     Raises:
         InvalidSubject: It is no subject, or its content breaks a rule.
     """
-    return _parse_cached(subject) if len(subject) <= _CACHED_LENGTH else _read(_content(subject))
-
-
-@lru_cache(maxsize=2048)
-def _parse_cached(subject: str) -> ParsedSubject:
     return _read(_content(subject))
 
 

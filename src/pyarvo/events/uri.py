@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from urllib.parse import quote
+
+from pyarvo.events.short_cache import cached_if_short
 
 __all__ = ["encode_uri", "is_uri"]
 
@@ -16,10 +17,8 @@ _KEPT_ESCAPED = frozenset(";/?:@&=+$,#")
 _PLAIN = re.compile(r"[A-Za-z0-9;,/?:@&=+$\-_.!~*'()#]*")
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
-# Longer texts are computed each time, so that the caches stay small: 4,096 entries of at most 1 KiB.
-_CACHED_LENGTH = 1024
 
-
+@cached_if_short(4096)
 def encode_uri(text: str) -> str:
     """
     Encode *text* as JavaScript's `encodeURI` does: UTF-8, upper-case hex, "%" escaped again.
@@ -33,31 +32,20 @@ def encode_uri(text: str) -> str:
     Raises:
         UnicodeEncodeError: *text* holds half of a surrogate pair.
     """
-    return _encode_cached(text) if len(text) <= _CACHED_LENGTH else _encode(text)
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=_UNESCAPED)
 
 
+@cached_if_short(4096)
 def is_uri(text: str) -> bool:
     """
     Whether *text* may stand in a URI field: decoding and encoding it again changes nothing.
 
     The empty text passes; fields that must not be empty say so themselves.
     """
-    return _is_uri_cached(text) if len(text) <= _CACHED_LENGTH else _is_uri(text)
-
-
-def _encode(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=_UNESCAPED)
-
-
-def _is_uri(text: str) -> bool:
     if _PLAIN.fullmatch(text):
         return True
     decoded = _decode(text)
-    return decoded is not None and _encode(decoded) == text
-
-
-_encode_cached = lru_cache(maxsize=4096)(_encode)
-_is_uri_cached = lru_cache(maxsize=4096)(_is_uri)
+    return decoded is not None and encode_uri(decoded) == text
 
 
 def _decode(text: str) -> str | None:

@@ -2,7 +2,7 @@ import datetime as dt
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
 
 from pyarvo.contracts import (
     ArvoContract,
@@ -194,6 +194,40 @@ def test_a_violation_lists_every_fault_and_no_value() -> None:
     assert "data.items[1].result" in str(violation)
 
 
+class Loose(BaseModel):
+    value: Any = None
+    number: float = 0
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "message"),
+    [
+        ({"number": float("nan")}, "data.number", "finite"),
+        ({"value": [1, {"deep": 2**53}]}, "data.value[1].deep", "exact"),
+        ({"value": "\ud800"}, "data.value", "surrogate"),
+        ({"value": object()}, "data", "cannot be written"),
+    ],
+)
+def test_what_json_cannot_hold_is_a_violation(data: Any, path: str, message: str) -> None:
+    version = add_contract(versions=one_version(accepts=Loose)).version("any")
+    with pytest.raises(ContractViolation, match=r"at data") as caught:
+        version.validate_accepts(data)
+    assert caught.value.metadata is not None
+    (fault,) = caught.value.metadata["faults"]
+    assert fault["path"] == path
+    assert message in fault["message"]
+
+
+def test_data_is_an_object() -> None:
+    version = add_contract(versions=one_version(accepts=RootModel[list[int]])).version("any")
+    with pytest.raises(ContractViolation) as caught:
+        version.validate_accepts([1])
+    assert caught.value.metadata is not None
+    assert caught.value.metadata["faults"] == [{"path": "data", "message": "must be an object"}]
+    version = add_contract(versions=one_version(accepts=RootModel[dict[str, int]])).version("any")
+    assert version.validate_accepts({"a": 1}) == {"a": 1}
+
+
 def test_faults_are_bounded() -> None:
     version = add_contract(versions=one_version(accepts=Payment)).version("any")
     data: dict[str, Any] = {"items": [{}] * 1000, "pay": {"kind": "cash"}}
@@ -260,6 +294,8 @@ def test_error_data() -> None:
         "errorStack": None,
     }
     assert create_arvo_error(ExecutionViolation("no"))["errorName"] == "ViolationError<Execution>"
+    assert create_arvo_error(KeyError("\ud800"))["errorMessage"] == "'\\ud800'"
+    assert create_arvo_error(ValueError("a\ud800"))["errorMessage"] == "a\\ud800"
     try:
         raise LookupError("gone")
     except LookupError as error:

@@ -92,6 +92,24 @@ def test_integers_that_javascript_would_change_are_refused(number: Any) -> None:
         ArvoEvent.from_json(FOREIGN.replace("[0.1,", f"[{number},"))
 
 
+def test_depth_is_checked_also_where_integers_are_big() -> None:
+    deep = f"[{'[' * 700}{']' * 700}]"
+    with pytest.raises(InvalidEvent):
+        ArvoEvent.from_json(FOREIGN.replace("[0.1,", f"[100000000000000000000,{deep},"))
+    fine = f"[{'[' * 190}1{']' * 190}]"
+    wire = FOREIGN.replace("[0.1,", f"[100000000000000000000,{fine},0.5,")
+    assert ArvoEvent.from_json(wire).to_json() == wire
+
+
+def test_paths_in_messages_are_short() -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        event(data={"k" * 10_000: {"l" * 10_000: float("nan")}})
+    assert caught.value.field == f"data.{'k' * 40}.{'l' * 40}"
+    with pytest.raises(InvalidEvent) as caught:
+        event(extensions={"K" * 10_000: 1})
+    assert len(str(caught.value)) < 200
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "null", "{", '{"a":1}x', "[" * 100_000, b"\xff", "\ud800", FOREIGN.replace("0.1", "1e999")],

@@ -4,6 +4,8 @@ import uuid
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyarvo.errors import InvalidEvent
 from pyarvo.events import (
@@ -38,6 +40,15 @@ def test_derived_ids_follow_the_published_rule() -> None:
     assert uuid.uuid5(uuid.NAMESPACE_URL, "urn:pyarvo:event-id") == ID_NAMESPACE
     assert derived_id(**PARTS) == str(uuid.uuid5(ID_NAMESPACE, json.dumps(list(PARTS.values()))))
     assert derived_id(**PARTS) == "b5a2ebfc-1e42-5830-899e-7e73eaa016ca"
+
+
+odd_texts = st.text('aé"\\\\\\n\\x00\\x7f\\u2028😀')
+
+
+@given(odd_texts, odd_texts, st.none() | odd_texts, st.integers(0, 1000))
+def test_derived_ids_follow_the_rule_for_any_text(subject: str, id: str, domain: str | None, n: int) -> None:
+    parts: dict[str, Any] = {**PARTS, "subject": subject, "id": id, "domain": domain, "n": n}
+    assert derived_id(**parts) == str(uuid.uuid5(ID_NAMESPACE, json.dumps(list(parts.values()))))
 
 
 @pytest.mark.parametrize(("part", "value"), [(key, "x") for key in PARTS if key != "n"] + [("n", 1)])
@@ -82,10 +93,23 @@ def test_ids_are_made_as_they_were_asked_for() -> None:
     assert uuid.UUID(managed.uuid).version == 4
     for blank in ("", " \u3000\t"):
         assert uuid.UUID(made_id({"deduplication": "DEVELOPER_MANAGED", "value": blank})).version == 4
-    with pytest.raises(InvalidEvent, match="deduplication"):
-        made_id({"deduplication": "OTHER", "value": "x"})
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "",
+        5,
+        {},
+        {"value": "x"},
+        {"deduplication": "OTHER", "value": "x"},
+        {"deduplication": "ARVO_MANAGED"},
+        {"deduplication": "ARVO_MANAGED", "value": 5},
+    ],
+)
+def test_other_choices_are_refused(id: Any) -> None:
     with pytest.raises(InvalidEvent, match="'id'"):
-        made_id("")
+        made_id(id)
 
 
 def test_event_key() -> None:

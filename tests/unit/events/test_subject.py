@@ -201,6 +201,7 @@ def test_new() -> None:
     [
         ({"orchestrator": "arvo.orc"}, "orchestrator.name"),
         ({"version": "1"}, "orchestrator.version"),
+        ({"version": ""}, "orchestrator.version"),
         ({"initiator": "me"}, "execution.initiator"),
         ({"domain": "A"}, "execution.domain"),
         ({"meta": {"a": 1}}, "meta"),
