@@ -8,6 +8,7 @@ Every error of the package, in one tree.
     ├── InvalidOption (ValueError)           an option or a URL is out of bounds or unknown
     ├── InvalidContext (ValueError)          a machine's context is not JSON, or not what its model says; has `path`
     ├── EndlessLoop                          a machine does not come to rest; has `limit`, `cycle`
+    ├── BrokerClosed                         the broker takes no more events
     ├── MemoryFault                          has `id` and `operation`
     │   ├── InvalidRecord (ValueError)       id or record refused before any I/O; has `path`
     │   ├── RecordTooLarge (ValueError)      over the limit, before any I/O; has `size`, `limit`
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArvoError",
+    "BrokerClosed",
     "ConfigViolation",
     "ContractViolation",
     "EndlessLoop",
@@ -179,6 +181,10 @@ class EndlessLoop(ArvoError):
         self.machine = machine
         self.limit = limit
         self.cycle = cycle
+
+
+class BrokerClosed(ArvoError):
+    """The broker was closed: the event was not accepted, or what it led to was not finished."""
 
 
 class MemoryFault(ArvoError):

@@ -1,0 +1,50 @@
+"""Events that are not delivered any more: kept for a look, told to a callback, logged."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from inspect import isawaitable
+
+from pyarvo.brokers.delivery import DeadLetter, DeadLetterReason, Delivery
+from pyarvo.brokers.options import OnDeadLetter
+
+__all__ = ["DeadLetters"]
+
+_log = logging.getLogger("pyarvo.brokers")
+
+
+class DeadLetters:
+    """
+    The latest dead letters of a broker.
+
+    Args:
+        limit: How many are kept.
+
+        callback: Told of each.
+    """
+
+    def __init__(self, limit: int, callback: OnDeadLetter | None) -> None:
+        self.kept: deque[DeadLetter] = deque(maxlen=limit)
+        self._callback = callback
+
+    async def add(
+        self, delivery: Delivery, reason: DeadLetterReason, error: BaseException | None = None
+    ) -> None:
+        """Keep *delivery* as a dead letter; what the callback raises is logged."""
+        event = delivery.event
+        _log.warning(
+            "dead letter (%s): event %s of type %s to %s, after %d attempts",
+            *(reason, event.id, event.type, event.to, delivery.attempts),
+            exc_info=error,
+        )
+        letter = DeadLetter(event, reason, error, delivery.attempts)
+        self.kept.append(letter)
+        if self._callback is None:
+            return
+        try:
+            told = self._callback(letter)
+            if isawaitable(told):
+                await told
+        except Exception:  # noqa: BLE001 - a user's callback: the letter is kept whatever it raises
+            _log.exception("the callback for dead letters raised")

@@ -1,0 +1,45 @@
+"""What the in-process broker can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypedDict
+
+from pyarvo.brokers.delivery import DeadLetter, RetryPolicy
+from pyarvo.events import ArvoEvent
+
+__all__ = ["BrokerOptions", "OnDeadLetter", "OnDomainedEvent"]
+
+OnDomainedEvent = Callable[[ArvoEvent], Awaitable[Any] | Any]
+OnDeadLetter = Callable[[DeadLetter], Awaitable[Any] | Any]
+
+
+class BrokerOptions(TypedDict, total=False):
+    """
+    The keyword arguments of a `SimpleEventBroker`; all may be left out.
+
+    Attributes:
+        max_pending: With so many events not yet over `publish` waits; 1 or more, default 1,000.
+
+        max_concurrency: Lanes that are served at once; 1 or more, default 64.
+
+        retry: How often and when an event is delivered again; default `RetryPolicy()`.
+
+        on_domained_event: Gets the events that have a domain, which are not routed; may be async. Handing over and
+            returning soon is best: it occupies one of the `max_concurrency` while it runs. What it raises makes the
+            event a dead letter. Without it these events are dead letters.
+
+        on_dead_letter: Told of each dead letter; may be async. What it raises is logged.
+
+        dead_letter_limit: How many of the latest dead letters are shown; 0 or more, default 1,000.
+
+        sleep: Waits some seconds; for tests.
+    """
+
+    max_pending: int
+    max_concurrency: int
+    retry: RetryPolicy | None
+    on_domained_event: OnDomainedEvent | None
+    on_dead_letter: OnDeadLetter | None
+    dead_letter_limit: int
+    sleep: Callable[[float], Awaitable[None]]
