@@ -1,0 +1,92 @@
+"""The command `pyarvo` as a whole: its groups, the global options, and how errors become exit statuses."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pyarvo.cli.diagram import diagram
+from pyarvo.cli.exits import Stop, code_of, redacted, report
+from pyarvo.cli.instances import instances
+from pyarvo.cli.locks import locks
+from pyarvo.cli.opening import MEMORY_VARIABLE, Session
+from pyarvo.errors import ArvoError
+
+__all__ = ["app", "main"]
+
+
+class _Commands(TyperGroup):
+    """Ends every command that fails in the same way."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (Stop, ArvoError) as error:
+            report(error)
+            raise typer.Exit(code_of(error)) from error
+        except Exception as error:
+            # typer's own errors quote what was typed, which may be a URL in the wrong place.
+            message = getattr(error, "message", None)
+            if isinstance(message, str):
+                error.message = redacted(message)  # pyright: ignore[reportAttributeAccessIssue]
+            raise
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="pyarvo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Look at a machine memory, tend its leases, draw machines, run the demo.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 locked or in conflict.",
+)
+app.add_typer(instances, name="instances")
+app.add_typer(locks, name="locks")
+app.command("diagram")(diagram)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        number = version("pyarvo")
+    except PackageNotFoundError:  # run from a source tree
+        number = "of a source tree"
+    typer.echo(f"pyarvo {number}")
+    raise typer.Exit
+
+
+@app.callback()
+def choose(
+    context: typer.Context,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="URL",
+            envvar=MEMORY_VARIABLE,
+            help="The memory to look at: sqlite:///relative.db, sqlite:////absolute.db.",
+            show_default=False,
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    source = context.get_parameter_source("memory")
+    context.obj = Session(url=memory, typed=source is not None and source.name == "COMMANDLINE")
+
+
+def main() -> None:
+    """Run the command line; the entry point `pyarvo`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no failure
+    app(prog_name="pyarvo")
