@@ -9,6 +9,7 @@ import pytest
 from tests.unit.brokers.conftest import Handler, event, settled
 
 from pyarvo.brokers import SimpleEventBroker, create_simple_event_broker
+from pyarvo.brokers.places import Places
 from pyarvo.errors import BrokerClosed, ConfigViolation, ExecutionViolation, InvalidOption
 from pyarvo.events import ArvoEvent
 
@@ -165,34 +166,48 @@ async def test_a_handler_that_publishes_by_itself_does_not_wait_for_itself() -> 
     assert handler.seen == ["first", "last"]
 
 
-async def test_a_publisher_that_gives_up_leaves_its_place_to_the_next() -> None:
-    gate, over = asyncio.Event(), asyncio.Event()
+async def test_what_handlers_emit_counts_against_the_bound() -> None:
+    gate = asyncio.Event()
 
-    async def stuck(got: ArvoEvent) -> None:
-        if got.id == "first":
-            await gate.wait()
-            asyncio.get_running_loop().call_soon(over.set)
+    async def work(got: ArvoEvent) -> list[ArvoEvent]:
+        if got.subject == "s":
+            return [event("com.test.a", f"s{n}") for n in range(3)]
+        await gate.wait()
+        return []
 
-    handler = Handler("com.test.a", stuck)
-    async with create_simple_event_broker([handler], max_pending=1) as broker:
-        await broker.publish(event("com.test.a", "s", "first"))
-        early, late, third = (
-            asyncio.create_task(broker.publish(event("com.test.a", "s", id)))
-            for id in ("early", "late", "third")
-        )
+    async with create_simple_event_broker([Handler("com.test.a", work)], max_pending=3) as broker:
+        await broker.publish(event("com.test.a", "s"))
         await settled()
-        early.cancel()
+        late = asyncio.create_task(broker.publish(event("com.test.a", "late")))
         await settled()
+        assert broker.pending == 3
+        assert not late.done()
         gate.set()
-        await over.wait()
-        late.cancel()  # it has been given its place and has not woken up yet: the place must not be lost
-        async with asyncio.timeout(10):
-            await asyncio.gather(early, late, third, return_exceptions=True)
-            await broker.wait_idle()
-            await broker.publish(event("com.test.a", "s", "after"))
-    assert early.cancelled()
-    assert handler.seen[0] == "first"
-    assert handler.seen[-2:] == ["third", "after"]
+        await late
+
+
+async def test_who_gives_up_waiting_takes_no_place() -> None:
+    places = Places(1)
+    await places.enter()
+    gone, served = asyncio.create_task(places.enter()), asyncio.create_task(places.enter())
+    await settled()
+    gone.cancel()
+    await settled()
+    places.leave()
+    await settled()
+    assert served.done()
+
+
+async def test_who_gives_up_in_the_moment_of_its_turn_hands_the_place_on() -> None:
+    places = Places(1)
+    await places.enter()
+    gone, served = asyncio.create_task(places.enter()), asyncio.create_task(places.enter())
+    await settled()
+    places.leave()  # it is the turn of `gone`, which has not woken up
+    gone.cancel()
+    await settled()
+    assert gone.cancelled()
+    assert served.done()
 
 
 # -------------------------------------------------------------------------------------------------- what it refuses
