@@ -8,7 +8,14 @@ from typing import Any, cast
 from pyarvo.errors import InvalidMachine
 from pyarvo.statecharts.actions import Assign, Emit, EnqueueArvoEvent, Raise
 from pyarvo.statecharts.behaviour import RESERVED_ACTIONS, Behaviour, call_with, label_of
-from pyarvo.statecharts.definition import at, build_tree, check_keys, one_or_many, transition_configs
+from pyarvo.statecharts.definition import (
+    Written,
+    at,
+    build_tree,
+    check_keys,
+    one_or_many,
+    written_transitions,
+)
 from pyarvo.statecharts.engine import rules
 from pyarvo.statecharts.events import done_type
 from pyarvo.statecharts.forms import ActionForm, GuardForm, MachineForm
@@ -116,29 +123,28 @@ class Machine:
             group = wildcards if prefix is not None else exact
             key = event if prefix is None else prefix
             made = tuple(
-                self._transition(state, event, config, where, behaviour)
-                for config, where in transition_configs(value, path)
+                self._transition(state, event, written, behaviour)
+                for written in written_transitions(value, path)
             )
             group[key] = group.get(key, ()) + made
         state.on = exact
         state.wildcards = tuple(sorted(wildcards.items(), key=lambda item: rules.specificity(item[0])))
-        path = at(state.path, "always")
-        written = state.config.get("always")
-        if written is not None:
+        always = state.config.get("always")
+        if always is not None:
             state.always = tuple(
-                self._transition(state, None, config, where, behaviour)
-                for config, where in transition_configs(written, path)
+                self._transition(state, None, written, behaviour)
+                for written in written_transitions(always, at(state.path, "always"))
             )
 
     def _transition(
-        self, source: State, event: str | None, config: Mapping[str, Any], path: str, behaviour: Behaviour
+        self, source: State, event: str | None, written: Written, behaviour: Behaviour
     ) -> Transition:
+        config, path, target_path = written
         made = Transition(source, path, event)
-        made.targets = resolve(source, config.get("target"), self.ids, _target_path(config, path))
+        made.targets = resolve(source, config.get("target"), self.ids, target_path)
         made.reenter = bool(config.get("reenter"))
         made.actions = behaviour.all_actions(config.get("actions"), at(path, "actions"))
-        written = one_or_many(config.get("actions"), "")
-        made.action_labels = ", ".join(label_of(one) for one, _ in written)
+        made.action_labels = ", ".join(label_of(one) for one, _ in one_or_many(config.get("actions"), ""))
         if config.get("guard") is not None:
             made.guard = behaviour.guard(config["guard"], at(path, "guard"))
             made.guard_label = label_of(config["guard"])
@@ -187,10 +193,6 @@ def _prefix(event: str, path: str) -> str | None:
             path, f"{event!r}: a wildcard is the whole last part of a descriptor (`*`, `a.b.*`)"
         )
     return prefix
-
-
-def _target_path(config: Mapping[str, Any], path: str) -> str:
-    return at(path, "target") if "target" in config else path
 
 
 def _initial(state: State, behaviour: Behaviour) -> Initial:

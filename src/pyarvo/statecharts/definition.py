@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pyarvo.errors import InvalidMachine
 from pyarvo.statecharts.model import Kind, State
 
-__all__ = ["at", "build_tree", "check_keys", "one_or_many", "transition_configs"]
+__all__ = ["Written", "at", "build_tree", "check_keys", "one_or_many", "written_transitions"]
 
 _ANY = frozenset({"id", "type", "description", "meta", "tags"})
 _ACTIVE = _ANY | {"entry", "exit", "on", "always"}
@@ -85,10 +85,26 @@ def check_keys(config: Mapping[str, Any], allowed: frozenset[str], path: str, of
 _NAMES: dict[type, str] = {str: "a text", list: "a list", bool: "true or false", Mapping: "a mapping"}
 
 
-def transition_configs(value: Any, path: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+class Written(NamedTuple):
     """
-    The transitions in *value*, each as a mapping: written as a target, a mapping, None (takes the event and does nothing),
-    or a list of these.
+    A transition as it is written.
+
+    Attributes:
+        config: As a mapping, whatever form it has.
+
+        path: Where it stands.
+
+        target_path: Where its target stands.
+    """
+
+    config: Mapping[str, Any]
+    path: str
+    target_path: str
+
+
+def written_transitions(value: Any, path: str) -> Iterator[Written]:
+    """
+    The transitions in *value*: written as a target, a mapping, None (takes the event and does nothing), or a list of these.
 
     Raises:
         InvalidMachine: Something else, or an unknown key.
@@ -96,13 +112,13 @@ def transition_configs(value: Any, path: str) -> Iterator[tuple[Mapping[str, Any
     listed: list[tuple[Any, str]] = [(None, path)] if value is None else list(one_or_many(value, path))
     for item, where in listed:
         if item is None:
-            yield {}, where
+            yield Written({}, where, where)
         elif isinstance(item, str):
-            yield {"target": item}, where
+            yield Written({"target": item}, where, where)
         elif isinstance(item, Mapping):
             config = cast("Mapping[str, Any]", item)
             check_keys(config, _TRANSITION_KEYS, where, "a transition")
-            yield config, where
+            yield Written(config, where, at(where, "target"))
         else:
             raise InvalidMachine(where, f"a transition is a target or a mapping, not {type(item).__name__}")
 

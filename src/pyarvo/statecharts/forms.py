@@ -15,6 +15,7 @@ from pyarvo.statecharts.guards import GuardData
 
 __all__ = [
     "ActionForm",
+    "Function",
     "GuardForm",
     "InitialForm",
     "MachineForm",

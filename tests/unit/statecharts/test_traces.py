@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,23 +26,27 @@ def action(written: dict[str, Any]) -> Any:
 
 
 def guard(written: dict[str, Any]) -> Any:
-    if "$lt" in written:
-        return lambda context, _event: context["n"] < written["$lt"]  # pyright: ignore[reportUnknownLambdaType] - foreign
-    modulus, rest = written["$mod"]
-    return lambda context, _event: context["n"] % modulus == rest  # pyright: ignore[reportUnknownLambdaType] - foreign
+    def less(context: Any, _event: Any) -> bool:
+        return context["n"] < written["$lt"]
+
+    def rest(context: Any, _event: Any) -> bool:
+        modulus, remainder = written["$mod"]
+        return context["n"] % modulus == remainder
+
+    return less if "$lt" in written else rest
 
 
 def chart(written: Any) -> Any:
     if isinstance(written, list):
-        return [chart(one) for one in written]  # pyright: ignore[reportUnknownVariableType] - foreign
+        return [chart(one) for one in cast("list[Any]", written)]
     if not isinstance(written, dict):
         return written
     made: dict[str, Any] = {}
-    for key, value in written.items():  # pyright: ignore[reportUnknownVariableType] - foreign
+    for key, value in cast("dict[str, Any]", written).items():
         if key in ("entry", "exit", "actions"):
-            made[key] = [action(one) for one in value]  # pyright: ignore[reportUnknownVariableType] - foreign
+            made[key] = [action(one) for one in value]
         else:
-            made[str(key)] = guard(value) if key == "guard" else chart(value)  # pyright: ignore[reportUnknownArgumentType] - foreign
+            made[key] = guard(value) if key == "guard" else chart(value)
     return made
 
 
