@@ -3,18 +3,18 @@ Records to bytes and back, and the refusal of everything JSON cannot hold.
 
 Bytes at rest are UTF-8 JSON. They start with `{`; any other first byte is the tag of another codec and, for a
 reader that does not know it, a corrupt record. A value is checked by what comes back: encode, decode, compare.
-That runs in C; only a refused record is walked, to name the path.
+That is compiled code; only a refused record is walked, to name the path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import sha256
 from math import isfinite
 from typing import Any, Final, cast
 
-import msgspec
+import orjson
 
 from pyarvo.errors import InvalidRecord, RecordCorrupt, RecordTooLarge
 from pyarvo.memory.contract import Record, Step
@@ -34,11 +34,8 @@ __all__ = [
 
 MAX_ID_BYTES: Final = 4_096
 MAX_EVENT_KEY_BYTES: Final = 8_192
-MAX_DEPTH: Final = 200
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-_binary = msgspec.msgpack.Encoder().encode
+MAX_DEPTH: Final = 254
+"""Objects and arrays inside one another: 200 for what an event may hold, and room for the record around it."""
 
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
@@ -83,17 +80,17 @@ def _event_key(key: str | tuple[str, ...]) -> str:
     if isinstance(key, str):
         _check_text(key, "event_key", MAX_EVENT_KEY_BYTES)
         try:
-            parts = _decode(key)
-        except msgspec.DecodeError:
+            parts = orjson.loads(key)
+        except orjson.JSONDecodeError:
             return key
         if not isinstance(parts, list):
             return key
-        return _encode(parts).decode()
+        return orjson.dumps(parts).decode()
     if not key:
         raise InvalidRecord("event_key", "is empty")
     for n, part in enumerate(key):
         _check_text(part, f"event_key[{n}]", MAX_EVENT_KEY_BYTES)
-    text = _encode(list(key)).decode()
+    text = orjson.dumps(list(key)).decode()
     _check_text(text, "event_key", MAX_EVENT_KEY_BYTES)
     return text
 
@@ -116,7 +113,7 @@ def encode_record(data: object, *, limit: int) -> bytes:
     The bytes of a record.
 
     Args:
-        data: A JSON object, depth at most 200, integers of 64 bits, finite floats.
+        data: A JSON object, depth at most 254, integers of 64 bits, finite floats.
 
         limit: Most bytes allowed.
 
@@ -158,8 +155,8 @@ def decode_record(raw: bytes) -> Record:
             f"the stored bytes start with {raw[:1]!r}, not with '{{': corrupt, or another codec"
         )
     try:
-        return cast("Record", _decode(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        return cast("Record", orjson.loads(raw))
+    except orjson.JSONDecodeError as exc:
         raise RecordCorrupt("the stored bytes are no JSON") from exc
 
 
@@ -168,8 +165,8 @@ def decode_produced(raw: bytes | None) -> tuple[Record, ...]:
     if raw is None:
         return ()
     try:
-        events = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        events = orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
         raise RecordCorrupt("the stored step is no JSON") from exc
     if not isinstance(events, list):
         raise RecordCorrupt("the stored step is no JSON array")
@@ -180,25 +177,22 @@ def digest_of(data: bytes, event_key: str | None, produced: bytes | None) -> byt
     """16 bytes that tell one write from another: of data and step, each with its length before it."""
     key = (event_key or "").encode()
     body = produced or b""
-    state = blake2b(b"%d %d %d " % (len(data), len(key), len(body)), digest_size=16)
+    state = sha256(b"%d %d %d " % (len(data), len(key), len(body)))
     state.update(data)
     state.update(key)
     state.update(body)
-    return state.digest()
+    return state.digest()[:16]
 
 
 def _encode_checked(value: Record | list[object], path: str) -> bytes:
     try:
-        raw = _encode(value)
-        _binary(value)  # the JSON encoder takes integers of any size, this one has 64 bits
-        faithful = _decode(raw) == value
-    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-        _find_fault(value, path, 0)
+        raw = orjson.dumps(value)
+        faithful = orjson.loads(raw) == value
+    except (orjson.JSONEncodeError, RecursionError) as exc:
+        _find_fault(value, path, 1)
         raise InvalidRecord(path, f"JSON cannot hold it: {exc}") from exc
-    deep = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
-    if not faithful or deep:
-        _find_fault(value, path, 0)
     if not faithful:
+        _find_fault(value, path, 1)
         raise InvalidRecord(path, "does not come back from JSON as it went in")
     return raw
 

@@ -43,7 +43,7 @@ __all__ = ["JSON", "Lease", "LeasedMachineMemory", "MachineMemory", "Record", "S
 
 JSON = dict[str, Any] | list[Any] | str | int | float | bool | None
 Record = dict[str, Any]
-"""One JSON object. Key order is kept; integers have 64 bits; floats are finite; depth is at most 200."""
+"""One JSON object. Key order is kept; integers have 64 bits; floats are finite; depth is at most 254."""
 
 
 @dataclass(frozen=True, slots=True)

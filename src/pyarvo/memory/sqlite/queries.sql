@@ -1,16 +1,19 @@
 -- name: load
--- Lease and version of one instance, for a decision that does not look at the record.
-SELECT serial, version, fence, token, holder, granted_at, until, deleted_at, note, NULL
-FROM instance WHERE key = ?
+-- Lease and version of one instance, and the step that consumed an event, for a decision that does not look at the
+-- record. Parameters: event key (NULL finds no step), key.
+SELECT i.serial, i.version, i.fence, i.token, i.holder, i.granted_at, i.until, i.deleted_at, i.note, NULL,
+       s.version, s.event_key, s.token, s.digest, s.produced, s.at
+FROM instance AS i LEFT JOIN step AS s ON s.serial = i.serial AND s.event_key = ?
+WHERE i.key = ?
 
 -- name: load_record
 -- The same with the record.
-SELECT i.serial, i.version, i.fence, i.token, i.holder, i.granted_at, i.until, i.deleted_at, i.note, r.data
-FROM instance AS i LEFT JOIN record AS r ON r.serial = i.serial WHERE i.key = ?
-
--- name: entry_of_event
--- The step that consumed an event.
-SELECT version, event_key, token, digest, produced, at FROM step WHERE serial = ? AND event_key = ?
+SELECT i.serial, i.version, i.fence, i.token, i.holder, i.granted_at, i.until, i.deleted_at, i.note, r.data,
+       s.version, s.event_key, s.token, s.digest, s.produced, s.at
+FROM instance AS i
+LEFT JOIN step AS s ON s.serial = i.serial AND s.event_key = ?
+LEFT JOIN record AS r ON r.serial = i.serial
+WHERE i.key = ?
 
 -- name: entry_of_version
 -- The write that made a version.

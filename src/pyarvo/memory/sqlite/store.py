@@ -8,8 +8,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from pyarvo.events.labels import Labels
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import (
@@ -82,28 +80,20 @@ class Store:
         self._execute(_SQL["sweep"], {"oldest": now - self._options.tombstone_s, "now": now})
 
     def _load(self, op: Op) -> tuple[int | None, Row]:
-        reads = isinstance(op, Acquire | Read)
-        found = self._execute(_SQL["load_record" if reads else "load"], (_key(op.id),)).fetchone()
+        query = _SQL["load_record" if isinstance(op, Acquire | Read) else "load"]
+        event_key = op.event_key if isinstance(op, Acquire | Commit) else None
+        found = self._execute(query, (event_key, _key(op.id))).fetchone()
         if found is None:
             return None, Row()
         serial = found[0]
-        row = Row(*found[1:])
-        if isinstance(op, Acquire):
-            if op.event_key is not None:
-                return serial, self._with_consumed(serial, row, op.event_key)
-        elif isinstance(op, Commit):
-            if row.version > op.expected:
-                row = replace(row, written=self._entry("entry_of_version", serial, op.expected + 1))
-            if op.event_key is not None:
-                return serial, self._with_consumed(serial, row, op.event_key)
-        return serial, row
+        consumed = None if found[10] is None else JournalEntry(*found[10:])
+        written = None
+        if isinstance(op, Commit) and found[1] > op.expected:
+            written = self._entry_of_version(serial, op.expected + 1)
+        return serial, Row(*found[1:10], consumed, written)
 
-    def _with_consumed(self, serial: int, row: Row, event_key: str) -> Row:
-        entry = self._entry("entry_of_event", serial, event_key)
-        return row if entry is None else replace(row, consumed=entry)
-
-    def _entry(self, query: str, serial: int, what: int | str) -> JournalEntry | None:
-        found = self._execute(_SQL[query], (serial, what)).fetchone()
+    def _entry_of_version(self, serial: int, version: int) -> JournalEntry | None:
+        found = self._execute(_SQL["entry_of_version"], (serial, version)).fetchone()
         return None if found is None else JournalEntry(*found)
 
     def _save_commit(self, serial: int, after: Row, op: Commit, now: float) -> None:

@@ -1,0 +1,1 @@
+"""Ratios of two ways measured in turns in one run: `python -m benchmarks [name ...] [--quick]`."""

@@ -1,0 +1,127 @@
+"""A durable step on SQLite against what people write (aiosqlite) and what they pick (a checkpointer)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiosqlite
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from benchmarks.turns import Row, Work, compare
+from pyarvo.memory import SqliteMachineMemory, Step
+
+Record = dict[str, object]
+One = Callable[[int, int], Awaitable[None]]
+
+_crowds = itertools.count()
+
+
+def record_of(size: int) -> Record:
+    """A record whose JSON has about *size* bytes: some fields, and a list of small objects."""
+    items = [{"sku": f"sku-{n:06}", "count": n, "price": n * 1.25, "in_stock": True} for n in range(size // 70)]
+    return {"executionStatus": "normal", "status": "active", "note": "x" * 60, "items": items}
+
+
+def crowd(one: One, tasks: int, steps: int) -> Work:
+    """*tasks* concurrent tasks, each doing *steps* steps on an instance of its own."""
+    rounds = itertools.count()
+
+    async def work() -> list[float]:
+        turn = next(rounds)
+
+        async def run(task: int) -> list[float]:
+            spent: list[float] = []
+            for step in range(steps):
+                started = time.perf_counter()
+                await one(task, turn * steps + step)
+                spent.append(time.perf_counter() - started)
+            return spent
+
+        done = await asyncio.gather(*(run(task) for task in range(tasks)))
+        return [each for spent in done for each in spent]
+
+    return work
+
+
+def ours(memory: SqliteMachineMemory, record: Record) -> One:
+    """Lease, replay check, fence, version, record and journal: two calls."""
+    crowds = next(_crowds)
+
+    async def one(task: int, step: int) -> None:
+        key = ["bench", f"{task}-{step}"]
+        lease = await memory.acquire(f"instance-{crowds}-{task}", event_key=key)
+        assert lease is not None
+        await memory.commit(lease, record, step=Step(key, ({"type": "bench.step.done"},)))  # type: ignore[arg-type]
+
+    return one
+
+
+def plain(connection: aiosqlite.Connection, record: Record) -> One:
+    """Two statements of the same durability: take the lock and read; write and unlock."""
+    mutex = asyncio.Lock()
+
+    async def one(task: int, step: int) -> None:
+        del step
+        now = time.time()
+        async with mutex:
+            cursor = await connection.execute(
+                "INSERT INTO state (id, until, data) VALUES (?, ?, NULL) ON CONFLICT (id) DO UPDATE "
+                "SET until = excluded.until WHERE until < ? RETURNING data",
+                (f"instance-{task}", now + 30, now),
+            )
+            (data,) = await cursor.fetchone()  # type: ignore[misc]
+            await connection.commit()
+        if data:
+            json.loads(data)
+        raw = json.dumps(record)
+        async with mutex:
+            await connection.execute("UPDATE state SET data = ?, until = 0 WHERE id = ?", (raw, f"instance-{task}"))
+            await connection.commit()
+
+    return one
+
+
+def checkpointer(saver: AsyncSqliteSaver, record: Record) -> One:
+    async def one(task: int, step: int) -> None:
+        del step
+        config = {"configurable": {"thread_id": f"instance-{task}", "checkpoint_ns": ""}}
+        await saver.aget_tuple(config)  # type: ignore[arg-type]
+        checkpoint = empty_checkpoint()
+        checkpoint["channel_values"] = {"record": record}
+        await saver.aput(config, checkpoint, {"source": "loop", "step": 1}, {"record": 1})  # type: ignore[arg-type]
+
+    return one
+
+
+async def run(*, quick: bool) -> list[Row]:
+    rows: list[Row] = []
+    rounds = 2 if quick else 5
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pyarvo-bench-")))
+        memory = await stack.enter_async_context(SqliteMachineMemory(directory / "ours.db"))
+        connection = await stack.enter_async_context(aiosqlite.connect(directory / "plain.db"))
+        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+            await connection.execute(f"PRAGMA {pragma}")
+        await connection.execute("CREATE TABLE state (id TEXT PRIMARY KEY, until REAL, data TEXT)")
+        saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(directory / "saver.db")))
+        await saver.setup()
+        await saver.conn.execute("PRAGMA synchronous = FULL")
+        for size, tasks, target, far in ((2_000, 64, 8.0, 12.0), (2_000, 1, 0.9, None), (50_000, 64, 5.0, None)):
+            record = record_of(size)
+            steps = (10 if quick else 30) if tasks > 1 else (100 if quick else 300)
+            mine = crowd(ours(memory, record), tasks, steps if size < 10_000 else steps // 3)
+            what = f"SQLite step, synchronous=FULL, {size:,} B, {tasks} tasks"
+            peer = crowd(plain(connection, record), tasks, max(3, steps // 6) if tasks > 1 else steps)
+            rows.append(await compare(what, mine, "aiosqlite, 2 statements", peer, target=target, rounds=rounds))
+            other = crowd(checkpointer(saver, record), tasks, max(2, steps // 8) if tasks > 1 else steps // 2)
+            name = "langgraph-checkpoint-sqlite, get + put"
+            rows.append(await compare(what, mine, name, other, target=far, rounds=rounds))
+    return rows
