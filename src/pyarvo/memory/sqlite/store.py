@@ -90,7 +90,7 @@ class Store:
         written = None
         if isinstance(op, Commit) and found[1] > op.expected:
             written = self._entry_of_version(serial, op.expected + 1)
-        return serial, Row(*found[1:10], consumed, written)
+        return serial, Row(*found[1:10], consumed=consumed, written=written)
 
     def _entry_of_version(self, serial: int, version: int) -> JournalEntry | None:
         found = self._execute(_SQL["entry_of_version"], (serial, version)).fetchone()
