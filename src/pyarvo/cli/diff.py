@@ -49,7 +49,7 @@ def changes(before: Any, after: Any, path: str = "$") -> Iterator[Change]:
         yield from _of_objects(cast("dict[str, Any]", before), cast("dict[str, Any]", after), path)
     elif isinstance(before, list) and isinstance(after, list):
         yield from _of_lists(cast("list[Any]", before), cast("list[Any]", after), path)
-    elif not _same(before, after):
+    elif not _same(cast("object", before), cast("object", after)):
         yield Change(path, ChangeKind.CHANGED, before, after)
 
 

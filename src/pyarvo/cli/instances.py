@@ -13,13 +13,13 @@ from rich.tree import Tree as Picture
 
 from pyarvo.cli.exits import Exit, Stop
 from pyarvo.cli.explain_page import print_explanation
-from pyarvo.cli.explanation import explain as explanation_of
+from pyarvo.cli.explaining import explain as explanation_of
 from pyarvo.cli.facts import Branch, Tree, facts_of, family_tree, found, last_steps
 from pyarvo.cli.ids import Shortener, resolve
 from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, session
 from pyarvo.cli.output import Output, cell, console, print_json, print_lines, print_table, status_cell
 from pyarvo.cli.text import parse_span, pretty, safe, span, utc, when
-from pyarvo.cli.views import RecordView, StepView, instance_view, step_view
+from pyarvo.cli.views import RecordView, StepView, instance_view, kind_of, step_view
 from pyarvo.memory import Find, Instance, Page, Record
 from pyarvo.memory.queries import QueryLevel
 
@@ -100,8 +100,7 @@ def _print_list(page: Page, count: int) -> None:
         (
             [
                 cell(short(it.id)),
-                cell(it.orchestrator),
-                cell(it.orchestrator_version),
+                *map(cell, kind_of(it)),
                 status_cell("deleted" if it.deleted_at is not None else it.status),
                 cell(it.version),
                 cell(_ago(it.updated_at, now)),
@@ -133,8 +132,8 @@ def show(
         return
     view = instance_view(instance)
     lease = "nobody"
-    if view.lease.held:
-        lease = f"{view.lease.holder} since {view.lease.since}, {span(view.lease.remaining_s or 0.0)} left"
+    if view.lease.since is not None:
+        lease = f"{view.lease.holder} since {view.lease.since:%H:%M:%S} UTC, {span(view.lease.remaining_s or 0.0)} left"
     lines: list[tuple[str, object]] = [
         ("id", view.id),
         ("orchestrator", f"{view.orchestrator} {view.orchestrator_version}" if view.orchestrator else None),
@@ -150,7 +149,8 @@ def show(
     ]
     for name, value in lines:
         if value is not None:
-            print_lines(f"{name:<13}{safe(str(value))}")
+            text = f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else safe(str(value))
+            print_lines(f"{name:<13}{text}")
     print_lines("record       none" if instance.data is None else f"\n{pretty(instance.data)}")
 
 
@@ -268,7 +268,7 @@ def _print_tree(family: Tree) -> None:
 
 def _branch_text(instance: Instance, asked: str, short: Shortener) -> Text:
     name = cell(short(instance.id), "bold" if instance.id == asked else "")
-    kind = f"{instance.orchestrator} {instance.orchestrator_version}" if instance.orchestrator else ""
+    kind = " ".join(part for part in kind_of(instance) if part)
     status = status_cell("deleted" if instance.deleted_at is not None else instance.status)
     parts = [name, cell(kind), status, cell("held", "yellow") if instance.held else Text()]
     mark = cell("<- this one") if instance.id == asked else Text()

@@ -12,7 +12,7 @@ from pyarvo.cli.ids import Shortener, resolve
 from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, session
 from pyarvo.cli.output import Output, cell, print_json, print_lines, print_table
 from pyarvo.cli.text import span, when
-from pyarvo.cli.views import instance_view
+from pyarvo.cli.views import lock_view
 from pyarvo.errors import RecordCorrupt
 from pyarvo.memory import Find, Instance, Page
 from pyarvo.memory.queries import QueryLevel
@@ -37,23 +37,22 @@ def list_locks(
 
     page = session(context, memory).ask(work)
     if output is Output.JSON:
-        print_json({"locks": [instance_view(instance) for instance in page.items], "cursor": page.cursor})
+        print_json({"locks": [lock_view(instance) for instance in page.items], "cursor": page.cursor})
         return
     now = datetime.now(UTC)
     short = Shortener(instance.id for instance in page.items)
-    leases = [instance_view(instance) for instance in page.items]
     print_table(
         ["ID", "HOLDER", "SINCE", "REMAINING", "ORCHESTRATOR", "STATUS"],
         (
             [
                 cell(short(it.id)),
-                cell(it.lease.holder),
-                cell(None if it.lease.since is None else when(it.lease.since, now)),
-                cell(span(it.lease.remaining_s or 0.0)),
+                cell(it.holder),
+                cell(None if it.since is None else when(it.since, now)),
+                cell(span(it.remaining_s)),
                 cell(it.orchestrator),
                 cell(it.status),
             ]
-            for it in leases
+            for it in map(lock_view, page.items)
         ),
         empty="no lease runs",
     )

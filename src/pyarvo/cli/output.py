@@ -44,9 +44,10 @@ def print_json(answer: Any) -> None:
     """
     Write *answer* as JSON, and nothing else, to stdout.
 
-    Times are ISO-8601 in UTC. All but ASCII is escaped, so that no stored character reaches a terminal.
+    Times are ISO-8601 in UTC. All but printable ASCII is escaped, so that no stored character reaches a terminal.
     """
-    sys.stdout.write(json.dumps(msgspec.to_builtins(answer), indent=2) + "\n")
+    text = json.dumps(msgspec.to_builtins(answer), indent=2).replace("\x7f", "\\u007f")
+    sys.stdout.write(f"{text}\n")
 
 
 def console() -> Console:

@@ -8,17 +8,21 @@ from datetime import datetime
 from msgspec import Struct
 
 from pyarvo.cli.text import utc
+from pyarvo.events.labels import labels
 from pyarvo.memory import Instance, Record, Step
 
 __all__ = [
     "EventIdentity",
     "InstanceView",
     "LeaseView",
+    "LockView",
     "RecordView",
     "StepView",
     "event_identity",
     "instance_view",
+    "kind_of",
     "lease_view",
+    "lock_view",
     "step_view",
 ]
 
@@ -47,6 +51,19 @@ class LeaseView(Struct, frozen=True, kw_only=True):
     remaining_s: float | None
     last_holder: str | None
     note: str | None
+
+
+class LockView(Struct, frozen=True, kw_only=True):
+    """A lease that runs; the fields as in `LeaseView` and `InstanceView`."""
+
+    id: str
+    holder: str | None
+    since: datetime | None
+    remaining_s: float
+    fence: int
+    orchestrator: str | None
+    orchestrator_version: str | None
+    status: str | None
 
 
 class InstanceView(Struct, frozen=True, kw_only=True):
@@ -111,12 +128,37 @@ def lease_view(instance: Instance) -> LeaseView:
     )
 
 
+def kind_of(instance: Instance) -> tuple[str | None, str | None]:
+    """Orchestrator and version; from the id where there is no record, so that nothing was labelled."""
+    if instance.version:
+        return instance.orchestrator, instance.orchestrator_version
+    said = labels(instance.id, {})
+    return said.orchestrator, said.version
+
+
+def lock_view(instance: Instance) -> LockView:
+    """The lease of *instance*, which runs."""
+    orchestrator, orchestrator_version = kind_of(instance)
+    lease = lease_view(instance)
+    return LockView(
+        id=instance.id,
+        holder=lease.holder,
+        since=lease.since,
+        remaining_s=lease.remaining_s or 0.0,
+        fence=instance.fence,
+        orchestrator=orchestrator,
+        orchestrator_version=orchestrator_version,
+        status=instance.status,
+    )
+
+
 def instance_view(instance: Instance) -> InstanceView:
     """The metadata of *instance*."""
+    orchestrator, orchestrator_version = kind_of(instance)
     return InstanceView(
         id=instance.id,
-        orchestrator=instance.orchestrator,
-        orchestrator_version=instance.orchestrator_version,
+        orchestrator=orchestrator,
+        orchestrator_version=orchestrator_version,
         status=instance.status,
         parent=instance.parent,
         version=instance.version,
