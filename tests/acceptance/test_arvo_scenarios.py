@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from pyarvo.contracts import create_arvo_contract, create_arvo_orchestrator_contract
-from pyarvo.errors import ViolationError
-from pyarvo.events import ArvoDomain, ArvoEvent, ArvoOrchestrationSubject
+from pyarvo.errors import ContractViolation, ViolationError
+from pyarvo.events import ArvoDomain, ArvoEvent, ArvoOrchestrationSubject, create_arvo_event
 from pyarvo.handlers import (
     Emission,
     ExecutionResult,
@@ -454,3 +454,102 @@ async def test_scenario_gives_the_events_of_the_typescript_system(name: str) -> 
             assert raised.value.name == step["error"]["name"]
             outcomes.append(None)
     assert outcomes == OUTCOMES[name]
+
+
+# --- what the vectors do not run, and where we better the TypeScript system --------------------------------------
+
+
+def started(type: str, uri: str, **data: Any) -> ArvoEvent:
+    subject = ArvoOrchestrationSubject.new(orchestrator=type, version="1.0.0", initiator="com.test.client")
+    return create_arvo_event(
+        id="in-1",
+        source="com.test.client",
+        type=type,
+        subject=subject,
+        data={"parentSubject$$": None, **data},
+        dataschema=f"{uri}/1.0.0",
+    )
+
+
+def answered(request: ArvoEvent, type: str, **data: Any) -> ArvoEvent:
+    return create_arvo_event(
+        source="com.calc.add",
+        type=type,
+        subject=request.subject,
+        data=data,
+        to=request.source,
+        dataschema="#/calc/add/0.0.0" if type.startswith("sys.") else "#/calc/add/1.0.0",
+        parentid=request.id,
+    )
+
+
+async def test_a_machine_that_ends_without_output_completes() -> None:
+    """The TypeScript system emits nothing here."""
+    handler = handler_of("opaque", "arvo.orc.boom.now", SimpleMachineMemory())
+    (opaque,) = (await handler.execute(started("arvo.orc.boom.now", "#/orc/boom", how="opaque"))).events
+    assert (opaque.type, opaque.to) == ("com.opaque.thing", "com.some.where")
+    assert opaque.dataschema == "#/opaque/1.0.0"
+    (done,) = (await handler.execute(answered(opaque, "evt.calc.add.success", result=1))).events
+    assert (done.type, done.data, done.to) == ("arvo.orc.boom.now.done", {}, "com.test.client")
+
+
+async def test_emitted_data_that_does_not_fit_is_a_contract_violation() -> None:
+    handler = handler_of("bad data", "arvo.orc.boom.now", SimpleMachineMemory())
+    with pytest.raises(ContractViolation):
+        await handler.execute(started("arvo.orc.boom.now", "#/orc/boom", how="bad-data"))
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "final"),
+    [
+        ("evt.calc.add.refused", {"why": "odd"}, {"final": 1, "note": "n/a"}),
+        (
+            "sys.com.calc.add.error",
+            {"errorName": "Error", "errorMessage": "unlucky", "errorStack": None},
+            {"final": -1, "note": "unlucky"},
+        ),
+    ],
+)
+async def test_a_machine_hears_refusals_and_system_errors(
+    type: str, data: dict[str, Any], final: dict[str, Any]
+) -> None:
+    handler = handler_of("calc", "arvo.orc.calc", SimpleMachineMemory())
+    (request,) = (await handler.execute(started("arvo.orc.calc", "#/orc/calc", a=1))).events
+    (done,) = (await handler.execute(answered(request, type, **data))).events
+    assert done.data == final
+
+
+async def test_a_resumable_hears_system_errors() -> None:
+    handler = handler_of("resumable", "arvo.orc.parent", SimpleMachineMemory())
+    first, _ = (await handler.execute(started("arvo.orc.parent", "#/orc/parent", a=1))).events
+    error = {"errorName": "Error", "errorMessage": "unlucky", "errorStack": None}
+    (done,) = (await handler.execute(answered(first, "sys.com.calc.add.error", **error))).events
+    assert done.data == {"total": -1, "ok": False}
+
+
+async def test_the_stateless_handler_answers_twice_or_not_at_all() -> None:
+    handler = handler_of("handler", "com.calc.add", SimpleMachineMemory())
+
+    def request(a: float) -> ArvoEvent:
+        return create_arvo_event(
+            source="com.test.client",
+            type="com.calc.add",
+            subject="any.subject",
+            data={"a": a},
+            dataschema="#/calc/add/1.0.0",
+            redirectto="arvo.orc.calc",
+        )
+
+    both = (await handler.execute(request(15))).events
+    assert [(event.type, event.to) for event in both] == [
+        ("evt.calc.add.success", "arvo.orc.calc"),
+        ("evt.calc.add.refused", "arvo.orc.calc"),
+    ]
+    with pytest.raises(ContractViolation):
+        await handler.execute(request(16))
+    (told,) = (await handler.execute(request(13))).events
+    assert (told.type, told.to, told.data["errorMessage"]) == (
+        "sys.com.calc.add.error",
+        "com.test.client",
+        "unlucky",
+    )

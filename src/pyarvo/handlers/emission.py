@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Required, TypedDict, cast
 
 import msgspec
@@ -235,11 +235,13 @@ class Outbox:
             ),
         )
 
-    def _resolve(self, domains: Sequence[str | None] | str, route: Route) -> list[str | None]:
+    def _resolve(self, domains: Sequence[str | None] | str, route: Route) -> Iterable[str | None]:
         """The distinct domains in order, symbols resolved first."""
         if isinstance(domains, str):
             domains = (domains,)
-        return list(dict.fromkeys(self._resolve_one(domain, route.event_domain) for domain in domains))
+        if len(domains) == 1:
+            return (self._resolve_one(domains[0], route.event_domain),)
+        return dict.fromkeys([self._resolve_one(domain, route.event_domain) for domain in domains])
 
     def _resolve_one(self, domain: str | None, event_domain: str | None) -> str | None:
         if domain is None:

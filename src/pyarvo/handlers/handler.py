@@ -77,26 +77,40 @@ class ArvoEventHandler:
             ViolationError: The function raised it.
         """
         contract = self._contract_of(event)
-        consumed = received(event, contract)
-        outbox = Outbox(contract, consumed=event, parent_subject=None, executionunits=self.executionunits)
-        call = HandlerCall(consumed, self.source, contract, CallDomain(event.domain, self.domain))
         try:
-            outputs = await self._functions[contract.version](call)
+            events = await self._run(event, contract)
         except ViolationError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever user code raises is told to the sender
             _log.exception("%s: user code failed on event %s", self.source, event.id)
-            outbox.put_error(
-                error_data(error),
-                subject=event.subject,
-                parentid=event.id,
-                to=event.source,
-                domains=self._error_domains,
-            )
-            return ExecutionResult(tuple(outbox.events), Outcome.FAILED)
+            return ExecutionResult(self._told(event, contract, error), Outcome.FAILED)
+        return ExecutionResult(events, Outcome.RAN)
+
+    async def _run(self, event: ArvoEvent, contract: VersionedArvoContract) -> tuple[ArvoEvent, ...]:
+        call = HandlerCall(
+            received(event, contract), self.source, contract, CallDomain(event.domain, self.domain)
+        )
+        outputs = await self._functions[contract.version](call)
+        outbox = self._outbox(event, contract)
         for output in _as_list(outputs):
             self._put(outbox, output, event, contract)
-        return ExecutionResult(tuple(outbox.events), Outcome.RAN)
+        return tuple(outbox.events)
+
+    def _told(
+        self, event: ArvoEvent, contract: VersionedArvoContract, error: Exception
+    ) -> tuple[ArvoEvent, ...]:
+        outbox = self._outbox(event, contract)
+        outbox.put_error(
+            error_data(error),
+            subject=event.subject,
+            parentid=event.id,
+            to=event.source,
+            domains=self._error_domains,
+        )
+        return tuple(outbox.events)
+
+    def _outbox(self, event: ArvoEvent, contract: VersionedArvoContract) -> Outbox:
+        return Outbox(contract, consumed=event, parent_subject=None, executionunits=self.executionunits)
 
     def _contract_of(self, event: ArvoEvent) -> VersionedArvoContract:
         if not isinstance(event, ArvoEvent):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed

@@ -20,6 +20,9 @@ _CARRIED = tuple(name for name in ArvoEvent.__struct_fields__ if name != "data")
 class ReceivedEvent(ArvoEvent, frozen=True, kw_only=True, dict=True):
     """An event that fits its contract: `data` is plain JSON with the contract's defaults applied."""
 
+    def __post_init__(self) -> None:
+        """Nothing to check: it is made of an event, which was checked, and of data that came out of its model."""
+
     @cached_property
     def parsed(self) -> Any:
         """The data as an instance of the contract's pydantic model."""

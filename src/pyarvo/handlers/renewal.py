@@ -35,7 +35,7 @@ async def while_renewed(memory: LeasedMachineMemory, lease: Lease, work: Awaitab
     if lease.ttl_s == inf:  # a memory of four verbs: its lock lasts as long as it lasts
         return await work
     renewal = _Renewal(memory, lease)
-    scope = asyncio.timeout(lease.expires_in_s)
+    scope = asyncio.timeout(None)
     try:
         async with scope:
             renewal.start(scope)
@@ -61,7 +61,7 @@ def _lease_lost(lease: Lease) -> TransactionViolation:
 
 
 class _Renewal:
-    """A timer, and a task only while a renewal is under way: work that ends soon pays for neither."""
+    """One timer; a deadline and a task come with the first renewal, so that work that ends soon pays for neither."""
 
     __slots__ = ("_lease", "_loop", "_memory", "_scope", "_task", "_timer", "fault")
 
@@ -75,19 +75,23 @@ class _Renewal:
 
     def start(self, scope: asyncio.Timeout) -> None:
         self._scope = scope
-        self._plan()
+        lease = self._lease
+        self._plan(max(0.0, lease.expires_in_s - lease.ttl_s * (1 - 1 / _PER_TTL)))
 
     async def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait({self._task})
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
 
-    def _plan(self) -> None:
-        self._timer = self._loop.call_later(self._lease.ttl_s / _PER_TTL, self._begin)
+    def _plan(self, delay_s: float) -> None:
+        self._timer = self._loop.call_later(delay_s, self._begin)
 
     def _begin(self) -> None:
+        self._end_at(self._loop.time() + self._lease.expires_in_s)
         self._task = self._loop.create_task(self._renew())
 
     async def _renew(self) -> None:
@@ -98,11 +102,11 @@ class _Renewal:
             self._end_at(self._loop.time())
         except Exception as fault:  # noqa: BLE001 - any store fault: the lease runs on, the next third asks again
             self.fault = fault
-            self._plan()
+            self._plan(self._lease.ttl_s / _PER_TTL)
         else:
             self.fault = None
             self._end_at(self._loop.time() + self._lease.expires_in_s)
-            self._plan()
+            self._plan(self._lease.ttl_s / _PER_TTL)
 
     def _end_at(self, deadline: float) -> None:
         if not self._scope.expired():  # an answer that comes while the work is being cancelled is too late

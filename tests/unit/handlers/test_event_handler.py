@@ -7,7 +7,9 @@ import uuid
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_validator
 
+from pyarvo.contracts import create_arvo_contract
 from pyarvo.errors import ConfigViolation, ContractViolation, ExecutionViolation
 from pyarvo.events import ArvoDomain, parse_arvo_event_id
 from pyarvo.handlers import ArvoEventHandler, Emission, HandlerCall, Outcome, create_arvo_event_handler
@@ -217,6 +219,26 @@ async def test_an_error_is_told_to_the_sender(world: Any) -> None:
     assert "failing" in told.data["errorStack"]
     again = await handler.execute(event)
     assert [event.id for event in again.events] == [event.id for event in result.events]
+
+
+async def test_an_error_of_a_models_own_code_is_told_too(world: Any) -> None:
+    class Strict(BaseModel):
+        a: int
+
+        @field_validator("a")
+        @classmethod
+        def check(cls, a: int) -> int:
+            raise OSError("the price list is gone")
+
+    contract = create_arvo_contract(
+        uri="#/calc/add", type="com.calc.add", versions={"1.0.0": {"accepts": Strict, "emits": {}}}
+    )
+    handler = create_arvo_event_handler(
+        contract=contract, executionunits=2, handler={"1.0.0": answer_nothing}
+    )
+    result = await handler.execute(world.request())
+    assert result.outcome is Outcome.FAILED
+    assert result.events[0].data["errorMessage"] == "the price list is gone"
 
 
 async def test_a_violation_is_raised(world: Any) -> None:
