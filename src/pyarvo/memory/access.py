@@ -75,8 +75,8 @@ class StoreAccess:
             return await call.future
         except TimeoutError as exc:
             if call.sent:
-                raise WriteOutcomeUnknown(f"no answer within {within_s} s") from exc
-            raise MemoryUnavailable(f"the store was busy for {within_s} s; not sent") from exc
+                raise WriteOutcomeUnknown(f"no answer within {within_s:.3g} s") from exc
+            raise MemoryUnavailable(f"the store was busy for {within_s:.3g} s; not sent") from exc
         except asyncio.CancelledError:
             if call.future.done() and not call.future.cancelled() and call.future.exception() is None:
                 self._orphaned(op, call.future.result())
@@ -134,16 +134,25 @@ class StoreAccess:
         await self._backend.ping()
 
     async def close(self) -> None:
-        """Wait for the calls under way on this loop, then close what this memory opened. Closing twice is fine."""
+        """
+        Wait for the calls under way on this loop, then close what this memory opened. Closing twice is fine.
+
+        A store that does not answer holds it up for `deadline_s` at most.
+        """
         if self._closed:
             return
+        # Before it counts as closed: an answer may bring a lease that nobody waits for, to be given back (C10).
+        await self._drain()
         loop = asyncio.get_running_loop()
-        while mine := [task for task in self._background if task.get_loop() is loop]:
+        while mine := [task for task in self._background.copy() if task.get_loop() is loop]:
             await asyncio.wait(mine)
         self._closed = True
-        await self._writes.drain()
-        await self._reads.drain()
+        await self._drain()
         await self._backend.close()
+
+    async def _drain(self) -> None:
+        await self._writes.drain(self._options.deadline_s)
+        await self._reads.drain(self._options.deadline_s)
 
     async def __aenter__(self) -> Self:
         return self

@@ -79,11 +79,19 @@ class Batcher:
         lane.add(call, loop)
         return call
 
-    async def drain(self) -> None:
-        """Wait until nothing of the running loop is under way."""
-        lane = self._lanes.get(asyncio.get_running_loop())
-        while lane is not None and lane.tasks:
-            await asyncio.wait(lane.tasks)
+    async def drain(self, within_s: float) -> None:
+        """Wait until nothing of the running loop waits or is under way; what takes over *within_s* is given up."""
+        loop = asyncio.get_running_loop()
+        lane = self._lanes.get(loop)
+        until = loop.time() + within_s
+        while lane is not None and lane.busy:
+            if loop.time() >= until:
+                for task in lane.tasks:
+                    task.cancel()
+            if lane.tasks:
+                await asyncio.wait(lane.tasks, timeout=max(0.0, until - loop.time()))
+            else:
+                await asyncio.sleep(0)
 
 
 class _Lane:
@@ -99,6 +107,11 @@ class _Lane:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self.tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call waits for the end of this turn, or a batch is under way."""
+        return self._scheduled or bool(self.tasks)
 
     def add(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         self._waiting.append(call)
