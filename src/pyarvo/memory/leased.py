@@ -152,12 +152,18 @@ class LeasedMemory(QueryLevel):
     async def _acquire(self, id: str, event_key: str | None, ttl_s: float, operation: str) -> Lease | None:
         op = Acquire(id, os.urandom(16).hex(), ttl_s, event_key, self._options.holder)
         sent_at = monotonic()
+        # One deadline for all attempts. So an attempt without an answer is the last one, and an answer that comes
+        # after all finds nobody and is given back; it cannot end a lease that a later attempt was told of.
+        until = sent_at + self._options.deadline_s
         fault: MemoryFault | None = None
         for n in range(self._options.lock_attempts):
             if n:
                 await asyncio.sleep(backoff_s(n - 1, _LOCK_WAIT_S))
+            left_s = until - monotonic()
+            if left_s <= 0:
+                break
             try:
-                outcome = await self._ask(op, self._options.deadline_s, operation)
+                outcome = await self._ask(op, left_s, operation)
             except (MemoryUnavailable, WriteOutcomeUnknown) as exc:
                 fault = exc
                 if isinstance(exc, MemoryUnavailable) and not exc.transient:
