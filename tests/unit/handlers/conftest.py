@@ -11,6 +11,13 @@ from pydantic import BaseModel
 
 from pyarvo.contracts import ArvoContract, create_arvo_contract, create_arvo_orchestrator_contract
 from pyarvo.events import ARVO_CONTENT_TYPE, ArvoEvent, ArvoOrchestrationSubject, utc_timestamp
+from pyarvo.handlers import (
+    ArvoResumable,
+    ResumableCall,
+    ResumableContracts,
+    ResumableResult,
+    create_arvo_resumable,
+)
 from pyarvo.memory import Lease, Record, SimpleMachineMemory, Step
 
 
@@ -54,7 +61,7 @@ class World:
     )
 
     @property
-    def contracts(self) -> dict[str, Any]:
+    def contracts(self) -> ResumableContracts:
         return {"self": self.job, "services": {"add": self.add.version("1.0.0")}}
 
     def subject(self, execution: str = "exec-1", version: str = "1.0.0", **more: Any) -> str:
@@ -216,3 +223,36 @@ class FaultyMemory:
 @pytest.fixture
 def memory() -> FaultyMemory:
     return FaultyMemory()
+
+
+class Job:
+    """Asks for one addition and completes with its result. Counts how often it ran."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.error: BaseException | None = None
+
+    async def __call__(self, call: ResumableCall) -> ResumableResult:
+        self.runs += 1
+        if self.error is not None:
+            raise self.error
+        if call.input is not None:
+            n = call.input.data["n"]
+            return {
+                "context": {"n": n},
+                "services": [{"type": "com.calc.add", "data": {"a": n}}],
+            }
+        assert call.service is not None
+        return {"output": {"total": call.service.data["result"]}}
+
+
+@pytest.fixture
+def job() -> Job:
+    return Job()
+
+
+@pytest.fixture
+def handler(world: World, memory: FaultyMemory, job: Job) -> ArvoResumable:
+    return create_arvo_resumable(
+        contracts=world.contracts, memory=memory, handler={"1.0.0": job}, executionunits=4
+    )
