@@ -11,7 +11,16 @@ from typing import Any, Final, Self, TypedDict
 from pyarvo.errors import InvalidOption
 from pyarvo.events.labels import Labels, labels
 
-__all__ = ["MAX_TTL_S", "MIN_TTL_S", "LabelsOf", "MemoryOptions", "OptionFields", "check_ttl"]
+__all__ = [
+    "MAX_TTL_S",
+    "MIN_TTL_S",
+    "LabelsOf",
+    "MemoryOptions",
+    "OptionFields",
+    "check_number",
+    "check_ttl",
+    "from_text",
+]
 
 MIN_TTL_S: Final = 1.0
 MAX_TTL_S: Final = 3_600.0
@@ -93,12 +102,12 @@ class MemoryOptions:
 
     def __post_init__(self) -> None:
         check_ttl(self.lease_ttl_s, "lease_ttl_s")
-        _check_number("lock_attempts", self.lock_attempts, int, 1, 3)
-        _check_number("deadline_s", self.deadline_s, float, 0.1, 60.0)
-        _check_number("record_limit", self.record_limit, int, 1_024, 256 * 1024 * 1024)
-        _check_number("journal", self.journal, int, 1, 1_000_000)
-        _check_number("history", self.history, int, 0, 1_000)
-        _check_number("tombstone_s", self.tombstone_s, float, 60.0, 10 * 365 * 86_400.0)
+        check_number("lock_attempts", self.lock_attempts, int, 1, 3)
+        check_number("deadline_s", self.deadline_s, float, 0.1, 60.0)
+        check_number("record_limit", self.record_limit, int, 1_024, 256 * 1024 * 1024)
+        check_number("journal", self.journal, int, 1, 1_000_000)
+        check_number("history", self.history, int, 0, 1_000)
+        check_number("tombstone_s", self.tombstone_s, float, 60.0, 10 * 365 * 86_400.0)
         if not isinstance(self.batching, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are untyped too
             raise InvalidOption("batching", f"must be true or false, is {self.batching!r}")
         if not self.holder:
@@ -117,11 +126,17 @@ class MemoryOptions:
         for name, value in options.items():
             if name not in known:
                 raise InvalidOption(name, f"is unknown; known are {', '.join(sorted(known))}")
-            values[name] = _from_text(name, value, known[name]) if isinstance(value, str) else value
+            values[name] = from_text(name, value, known[name]) if isinstance(value, str) else value
         return cls(**values)
 
 
-def _from_text(name: str, text: str, default: object) -> object:
+def from_text(name: str, text: str, default: object) -> object:
+    """
+    The value of an option from the query of a URL: of the type of *default*.
+
+    Raises:
+        InvalidOption: It is none.
+    """
     if isinstance(default, bool):
         words = {"true": True, "1": True, "false": False, "0": False}
         if text.lower() not in words:
@@ -135,7 +150,13 @@ def _from_text(name: str, text: str, default: object) -> object:
     return text
 
 
-def _check_number(name: str, value: object, kind: type, low: float, high: float) -> None:
+def check_number(name: str, value: object, kind: type, low: float, high: float) -> None:
+    """
+    Refuse what is no number of *kind* (int, or float for both) from *low* to *high*.
+
+    Raises:
+        InvalidOption: It is not.
+    """
     allowed = int if kind is int else int | float
     if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
         raise InvalidOption(name, f"must be {low:,} to {high:,}, is {value!r}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
@@ -57,7 +57,7 @@ def open_memory(url: str, **options: Any) -> LeasedMemory:
     except ValueError as exc:
         raise InvalidOption("url", "has a query that is not name=value&name=value") from exc
     factory = _factory(scheme.lower())
-    return factory(unquote(url.partition("?")[0]), **{**query, **options})
+    return factory(url.partition("?")[0], **{**query, **options})
 
 
 def _factory(scheme: str) -> Factory:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from typing import Any, Unpack, get_args
+from urllib.parse import unquote
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
@@ -58,4 +59,4 @@ def open_sqlite(url: str, **options: Any) -> SqliteMachineMemory:
     host, slash, path = url.partition("://")[2].partition("/")
     if host or not slash or not path:
         raise InvalidOption("url", "sqlite takes a path: sqlite:///relative.db or sqlite:////absolute.db")
-    return SqliteMachineMemory(path, **options)
+    return SqliteMachineMemory(unquote(path), **options)
