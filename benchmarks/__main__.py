@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.turns import Row, write
 
-NAMES = ("sqlite",)
+NAMES = ("orchestration", "sqlite")
 
 
 def main() -> None:

@@ -1,0 +1,167 @@
+"""A whole orchestration in memory, and one step of the in-process memory, against the conventional ways."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from benchmarks import sketch
+from benchmarks.sqlite import record_of
+from benchmarks.turns import Row, Work, compare
+from pyarvo.contracts import (
+    create_arvo_contract,
+    create_arvo_orchestrator_contract,
+    create_arvo_orchestrator_event_factory,
+)
+from pyarvo.events import ArvoEvent
+from pyarvo.handlers import HandlerCall, create_arvo_event_handler, create_arvo_orchestrator
+from pyarvo.memory import SimpleMachineMemory, Step
+from pyarvo.statecharts import assign, emit, setup_arvo_machine
+
+
+class Amount(BaseModel):
+    n: int
+    note: str = ""
+
+
+def _service(name: str) -> Any:
+    version = {"accepts": Amount, "emits": {f"evt.bench.{name}.success": Amount}}
+    return create_arvo_contract(uri=f"#/bench/{name}", type=f"com.bench.{name}", versions={"1.0.0": version})
+
+
+_SERVICES = {name: _service(name) for name in ("one", "two", "three")}
+_SELF = create_arvo_orchestrator_contract(
+    uri="#/bench/orc", name="bench", versions={"1.0.0": {"init": Amount, "complete": Amount}}
+)
+
+
+def _state(name: str, then: str) -> dict[str, Any]:
+    return {
+        "entry": emit(lambda context, _event: {"type": f"com.bench.{name}", "data": {"n": context["n"]}}),
+        "on": {
+            f"evt.bench.{name}.success": {
+                "target": then,
+                "actions": assign({"n": lambda _context, event: event.data["n"] + 1}),
+            }
+        },
+    }
+
+
+_MACHINE = setup_arvo_machine(
+    contracts={
+        "self": _SELF.version("1.0.0"),
+        "services": {name: contract.version("1.0.0") for name, contract in _SERVICES.items()},
+    }
+).create_machine(
+    {
+        "id": "bench",
+        "context": lambda event: {"n": event.data["n"]},
+        "output": lambda context: {"n": context["n"]},
+        "initial": "one",
+        "states": {
+            "one": _state("one", "two"),
+            "two": _state("two", "three"),
+            "three": _state("three", "done"),
+            "done": {"type": "final"},
+        },
+    }
+)
+
+
+def _handlers(memory: SimpleMachineMemory) -> dict[str, Any]:
+    def serving(name: str) -> Callable[[HandlerCall], Awaitable[dict[str, Any]]]:
+        async def serve(call: HandlerCall) -> dict[str, Any]:
+            return {"type": f"evt.bench.{name}.success", "data": {"n": call.event.data["n"] + 1}}
+
+        return serve
+
+    made = [
+        create_arvo_orchestrator(memory=memory, executionunits=0.1, machines=[_MACHINE]),
+        *(
+            create_arvo_event_handler(contract=contract, executionunits=0.1, handler={"1.0.0": serving(name)})
+            for name, contract in _SERVICES.items()
+        ),
+    ]
+    return {handler.source: handler for handler in made}
+
+
+async def _orchestrate(handlers: dict[str, Any], init: Any) -> ArvoEvent:
+    waiting = deque([init.init(source="com.bench.client", data={"parentSubject$$": None, "n": 1})])
+    while True:
+        event = waiting.popleft()
+        if event.to == "com.bench.client":
+            return event
+        waiting.extend((await handlers[event.to].execute(event)).events)
+
+
+def repeated(way: Callable[[], Awaitable[object]], times: int) -> Work:
+    async def work() -> list[float]:
+        spent: list[float] = []
+        for _ in range(times):
+            started = time.perf_counter()
+            await way()
+            spent.append(time.perf_counter() - started)
+        return spent
+
+    return work
+
+
+async def run(*, quick: bool) -> list[Row]:
+    times, rounds = (150, 3) if quick else (600, 7)
+    init = create_arvo_orchestrator_event_factory(_SELF.version("1.0.0"))
+    handlers = _handlers(SimpleMachineMemory())
+    theirs = sketch.Memory()
+    last = await _orchestrate(handlers, init)
+    assert last.data == {"n": 7, "note": ""}, last.data
+    assert (await sketch.orchestrate(theirs)).data["n"] == 8
+
+    rows = [
+        await compare(
+            "whole orchestration in memory: 7 executions, 8 events, 4 memory steps",
+            repeated(lambda: _orchestrate(handlers, init), times),
+            "the conventional sketch (benchmarks/sketch.py)",
+            repeated(lambda: sketch.orchestrate(theirs), times),
+            target=2.5,
+            rounds=rounds,
+        ),
+        await compare(
+            "the sketch, to see that it is not slow for other reasons",
+            repeated(lambda: sketch.orchestrate(theirs), times),
+            "the sum of its parts",
+            repeated(lambda: sketch.parts(theirs), times),
+            target=0.8,
+            rounds=rounds,
+        ),
+    ]
+    return [*rows, await _memory_step(times * 2, rounds)]
+
+
+async def _memory_step(times: int, rounds: int) -> Row:
+    memory, record, turn = SimpleMachineMemory(), record_of(2_000), itertools.count()
+
+    async def ours() -> None:
+        key = ["bench", str(next(turn))]
+        lease = await memory.acquire("instance", event_key=key)
+        assert lease is not None
+        await memory.commit(lease, record, step=Step(key))  # type: ignore[arg-type]
+
+    kept: dict[str, object] = {}
+
+    async def deep() -> None:
+        copy.deepcopy(kept.get("instance"))
+        kept["instance"] = copy.deepcopy(record)
+
+    return await compare(
+        "in-process memory step with codec, 2,000 B",
+        repeated(ours, times),
+        "copy.deepcopy in and out, nothing else",
+        repeated(deep, times),
+        target=5.0,
+        rounds=rounds,
+    )
