@@ -1,0 +1,32 @@
+"""What the README shows is run as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (promised,) = re.findall(r"# (arvo\.orc\..*)", example)
+    command = [sys.executable, "-W", "error", "-c", example]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == promised
+    assert (tmp_path / "orders.db").is_file()
+
+
+def test_every_linked_page_is_there() -> None:
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)\)", README.read_text())
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []
+
+
+def test_the_commands_it_names_are_targets() -> None:
+    makefile = (README.parent / "Makefile").read_text()
+    named = re.findall(r"^make (\w+)", README.read_text(), re.MULTILINE)
+    assert len(named) >= 4
+    assert [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
