@@ -34,7 +34,7 @@ class NamedForm(TypedDict):
     """An action or a guard by name: `{"type": name, "params": ...}`."""
 
     type: str
-    params: NotRequired[Any]
+    params: NotRequired[Function | Mapping[str, Any] | Sequence[Any] | float | bool | None]
 
 
 ActionForm = str | NamedForm | ActionData | Function
