@@ -7,14 +7,14 @@ from typing import Any, Required, TypedDict, cast
 
 import msgspec
 
-from pyarvo.contracts import VersionedArvoContract, create_arvo_error
+from pyarvo.contracts import VersionedArvoContract
 from pyarvo.errors import ConfigViolation, InvalidEvent
 from pyarvo.events import ArvoEvent, EventId
 from pyarvo.events.domain import resolve_domain
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
 from pyarvo.events.uri import encode_uri
 
-__all__ = ["Asked", "Emission", "ErrorData", "Outbox", "Route", "error_data", "read_domains", "read_emission"]
+__all__ = ["Asked", "Emission", "ErrorData", "Outbox", "Route", "read_domains", "read_emission"]
 
 
 ErrorData = dict[str, str | None]
@@ -268,14 +268,6 @@ class Outbox:
             domain=domain,
             n=n,
         )
-
-
-def error_data(error: BaseException) -> ErrorData:
-    """Describe *error* as the data of a system error event; what is not Unicode in it is escaped."""
-    return {
-        name: None if text is None else text.encode(errors="backslashreplace").decode()
-        for name, text in create_arvo_error(error).items()
-    }
 
 
 def _chosen_id(choice: str | dict[str, Any] | None, derived: str) -> str:

@@ -81,22 +81,6 @@ class Exchange:
         """Find the contract that knows an event type that may be consumed; None when there is none."""
         return self._known.get(type)
 
-    def validate(self, event: ArvoEvent) -> dict[str, Any]:
-        """
-        Check the consumed *event* against its contract.
-
-        Returns:
-            Its data as plain JSON, defaults applied.
-
-        Raises:
-            ConfigViolation: No contract knows its type.
-            ContractViolation: Contract, version or data do not fit.
-        """
-        contract = self.contract_of(event)
-        if contract is self.contract:
-            return contract.validate_accepts(event.data)
-        return contract.validate_emit(event.type, event.data)
-
     def outbox(self, run: Run) -> OrchestrationOutbox:
         """Begin the events of one step."""
         return OrchestrationOutbox(self, run, self._executionunits, self._domains)

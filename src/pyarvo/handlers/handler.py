@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
-from pyarvo.contracts import ArvoContract, VersionedArvoContract
+from pyarvo.contracts import ArvoContract, VersionedArvoContract, create_arvo_error
 from pyarvo.errors import (
     ConfigViolation,
     ContractViolation,
@@ -16,7 +16,7 @@ from pyarvo.errors import (
 )
 from pyarvo.events import ArvoDomain, ArvoEvent, parse_dataschema
 from pyarvo.handlers.call import CallDomain, HandlerCall, check_functions
-from pyarvo.handlers.emission import Emission, Outbox, Route, error_data, read_domains, read_emission
+from pyarvo.handlers.emission import Emission, Outbox, Route, read_domains, read_emission
 from pyarvo.handlers.received import received
 from pyarvo.handlers.result import ExecutionResult, Outcome
 
@@ -101,7 +101,7 @@ class ArvoEventHandler:
     ) -> tuple[ArvoEvent, ...]:
         outbox = self._outbox(event, contract)
         outbox.put_error(
-            error_data(error),
+            create_arvo_error(error),
             subject=event.subject,
             parentid=event.id,
             to=event.source,

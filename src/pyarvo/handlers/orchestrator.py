@@ -8,7 +8,7 @@ from pyarvo.errors import ConfigViolation
 from pyarvo.events import ArvoEvent
 from pyarvo.handlers.emission import ErrorData
 from pyarvo.handlers.exchange import Domains, Exchange, orchestration_domains
-from pyarvo.handlers.received import with_data
+from pyarvo.handlers.received import validated, with_data
 from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
@@ -108,7 +108,7 @@ class _MachineCore:
         if machine is None:
             raise ConfigViolation(f"{self._source} has no machine of version {version}")
         exchange = self._exchanges[version]
-        event = with_data(run.event, exchange.validate(run.event))
+        event = with_data(run.event, validated(run.event, exchange.contract_of(run.event)))
         result = step(machine.machine, None if run.record is None else run.record["state"], event)
         outbox = exchange.outbox(run)
         for emission in result.emitted:

@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr
 from pyarvo.contracts import VersionedArvoContract
 from pyarvo.events import ArvoEvent
 
-__all__ = ["ReceivedEvent", "recalled", "received", "with_data"]
+__all__ = ["ReceivedEvent", "recalled", "received", "validated", "with_data"]
 
 _CARRIED = tuple(name for name in ArvoEvent.__struct_fields__ if name != "data")
 
@@ -25,28 +25,46 @@ class ReceivedEvent(ArvoEvent, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def parsed(self) -> Any:
-        """The data as an instance of the contract's pydantic model."""
-        return _parse(cast("VersionedArvoContract", vars(self)["contract"]), self.type, self.data)
+        """The data as an instance of the contract's pydantic model; made when it is asked for."""
+        contract: VersionedArvoContract = vars(self)["contract"]
+        raw: dict[str, Any] = vars(self)["raw"]
+        if self.type == contract.type:
+            return contract.parse_accepts(raw)
+        return contract.parse_emit(self.type, raw)
 
 
-def received(event: ArvoEvent, contract: VersionedArvoContract) -> ReceivedEvent:
+def validated(event: ArvoEvent, contract: VersionedArvoContract) -> dict[str, Any]:
     """
     Check the consumed *event* against *contract*.
+
+    Returns:
+        Its data as plain JSON, defaults applied.
 
     Raises:
         ContractViolation: Its data does not fit.
     """
-    model = _parse(contract, event.type, event.data)
+    if event.type == contract.type:
+        return contract.validate_accepts(event.data)
+    return contract.validate_emit(event.type, event.data)
+
+
+def received(event: ArvoEvent, contract: VersionedArvoContract) -> ReceivedEvent:
+    """
+    Check the consumed *event* against *contract*, and make of it what user code gets.
+
+    Raises:
+        ContractViolation: Its data does not fit.
+    """
     fields = {name: getattr(event, name) for name in _CARRIED}
-    checked = ReceivedEvent(**fields, data=model.model_dump(mode="json", by_alias=True))
-    vars(checked)["parsed"] = model
+    checked = ReceivedEvent(**fields, data=validated(event, contract))
+    vars(checked).update(contract=contract, raw=event.data)
     return checked
 
 
 def recalled(stored: Mapping[str, Any], contract: VersionedArvoContract) -> ReceivedEvent:
-    """Read an event that was checked, and stored as its wire fields; its model is made when it is asked for."""
+    """Read an event that was checked, and stored as its wire fields."""
     event = cast("ReceivedEvent", ReceivedEvent.from_dict(stored))
-    vars(event)["contract"] = contract
+    vars(event).update(contract=contract, raw=event.data)
     return event
 
 
@@ -55,7 +73,3 @@ def with_data(event: ArvoEvent, data: dict[str, Any]) -> ArvoEvent:
     changed = copy(event)
     force_setattr(changed, "data", data)
     return changed
-
-
-def _parse(contract: VersionedArvoContract, type: str, data: object) -> Any:
-    return contract.parse_accepts(data) if type == contract.type else contract.parse_emit(type, data)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import msgspec
 
-from pyarvo.contracts import PARENT_SUBJECT
+from pyarvo.contracts import PARENT_SUBJECT, create_arvo_error
 from pyarvo.errors import (
     EventConsumed,
     ExecutionViolation,
@@ -34,7 +34,7 @@ from pyarvo.events import ArvoEvent
 from pyarvo.events.ids import event_key
 from pyarvo.events.subject import ParsedSubject, parse_subject
 from pyarvo.events.uri import is_uri
-from pyarvo.handlers.emission import ErrorData, error_data
+from pyarvo.handlers.emission import ErrorData
 from pyarvo.handlers.renewal import while_renewed
 from pyarvo.handlers.result import ExecutionResult, Outcome
 from pyarvo.memory.adapted import leased
@@ -186,7 +186,7 @@ class Stepper:
             return self._failure(run, error)
 
     def _failure(self, run: Run, error: Exception) -> Change:
-        told = error_data(error)
+        told = create_arvo_error(error)
         fields = {**(run.record or {}), "executionStatus": "failure", "error": told}
         return Change(self._core.failure_events(run, told), fields, Outcome.FAILED)
 

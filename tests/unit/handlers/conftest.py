@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -130,8 +131,8 @@ class FaultyMemory:
     A leased memory around a whole one.
 
     `faults` names operations and what they raise; "commit after" raises once the commit was applied. `calls` lists
-    what was asked. With `pauses`, every call suspends before and after it takes effect. `ttl_s` shortens the leases
-    as their holder sees them.
+    what was asked. With `pauses`, every call suspends before and after it takes effect. `ttl_s` and `age_s` are the
+    length and the age of the leases as their holder sees them.
     """
 
     def __init__(self) -> None:
@@ -140,6 +141,7 @@ class FaultyMemory:
         self.calls: list[str] = []
         self.pauses = False
         self.ttl_s: float | None = None
+        self.age_s = 0.0
         self.renewed = asyncio.Event()
 
     async def _begin(self, operation: str) -> None:
@@ -176,7 +178,7 @@ class FaultyMemory:
             version=lease.version,
             data=lease.data,
             ttl_s=self.ttl_s,
-            sent_at=asyncio.get_running_loop().time(),
+            sent_at=monotonic() - self.age_s,
         )
 
     async def commit(
@@ -196,6 +198,7 @@ class FaultyMemory:
 
     async def release(self, lease: Lease) -> bool:
         await self._begin("release")
+        await self._pause()
         released = await self.inner.release(lease)
         await self._pause()
         return released

@@ -59,6 +59,7 @@ async def test_a_cancellation_at_any_point_leaves_all_or_nothing(
         subject = world.subject(f"exec-{ticks}")
         event = world.init(n, subject=subject)
         cancelled = await cancelled_after(ticks, asyncio.create_task(handler.execute(event)))
+        assert len(asyncio.all_tasks()) == 1, "nothing goes on behind a cancelled execution"
         assert await memory.is_free(subject), f"the lease outlived a cancellation after {ticks} steps"
         record = await memory.read(subject)
         steps = await memory.inner.journal(subject)
@@ -82,6 +83,7 @@ async def test_a_cancellation_during_an_early_answer_still_releases(world: Any, 
         subject = world.subject(f"exec-{ticks}")
         execution = asyncio.create_task(handler.execute(world.answer(1, subject=subject)))
         cancelled = await cancelled_after(ticks, execution)
+        assert len(asyncio.all_tasks()) == 1, "nothing goes on behind a cancelled execution"
         assert await memory.is_free(subject)
         if not cancelled:
             assert ticks >= 3
@@ -127,6 +129,33 @@ async def test_a_lost_lease_cancels_the_function(world: Any, memory: Any, ending
     assert function.cancelled
     assert memory.calls == ["acquire", "renew", "release"]
     assert await memory.read(world.subject()) is None
+
+
+async def test_a_lost_lease_cancels_the_function_at_once(world: Any, memory: Any) -> None:
+    memory.ttl_s = 60.0
+    memory.age_s = 20.0  # the next renewal is due now, the end of the lease is far
+    memory.faults["renew"] = LeaseLost("taken over", id="x", operation="renew")
+    async with asyncio.timeout(10):
+        with pytest.raises(TransactionViolation) as violation:
+            await resumable(world, memory, Waiting()).execute(world.init())
+    assert violation.value.cause is TransactionCause.LEASE_LOST
+
+
+async def test_a_step_leaves_no_timer_behind(
+    world: Any, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+    call_later = loop.call_later
+
+    def noting(delay: float, callback: Any, *args: Any) -> asyncio.TimerHandle:
+        timers.append(call_later(delay, callback, *args))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_later", noting)
+    await resumable(world, memory).execute(world.init())
+    assert len(timers) == 1
+    assert timers[0].cancelled()
 
 
 async def test_a_lease_that_cannot_be_renewed_in_time_is_lost(world: Any, memory: Any) -> None:

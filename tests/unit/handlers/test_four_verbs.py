@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
@@ -120,6 +121,19 @@ async def test_a_workflow_runs_and_replays(handler: Any, dicts: DictMemory, worl
         Outcome.UNKNOWN_INSTANCE
     )
     assert dicts.locked == set()
+
+
+async def test_nothing_is_renewed_that_cannot_be(
+    handler: Any, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[float] = []
+
+    def noting(delay: float, *_: Any) -> None:
+        timers.append(delay)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", noting)
+    assert (await handler.execute(world.init())).outcome is Outcome.RAN
+    assert timers == []
 
 
 async def test_a_held_lock_is_denied(handler: Any, dicts: DictMemory, world: Any) -> None:

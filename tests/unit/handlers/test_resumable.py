@@ -182,6 +182,15 @@ async def test_a_completion_can_be_shaped_by_its_output(world: Any, memory: Any)
     assert all(event.data == {"total": 1} for event in answers)
 
 
+async def test_a_completion_that_is_sent_as_a_service_event_expects_no_answer(
+    world: Any, memory: Any
+) -> None:
+    done = {"type": "arvo.orc.job.done", "data": {"total": 1}, "to": "com.test.client"}
+    (event,) = (await resumable(world, memory, Script({"services": [done]})).execute(world.init())).events
+    assert (event.type, event.parentid) == ("arvo.orc.job.done", "init-1")
+    assert (await memory.read(world.subject()))["events"]["expected"] is None
+
+
 async def test_an_empty_output_completes_too(world: Any, memory: Any) -> None:
     from pydantic import BaseModel
 
