@@ -235,6 +235,8 @@ def _checked_by(model: type[BaseModel]) -> Callable[[dict[str, Any]], None]:
             path = "context"
             for key in fault["loc"]:
                 path = at(path, key)
-            raise InvalidContext(path, fault["msg"]) from error
+            # The one message of pydantic's own that quotes the input.
+            quotes = fault["type"] == "union_tag_invalid"
+            raise InvalidContext(path, "Unknown tag" if quotes else fault["msg"]) from error
 
     return check

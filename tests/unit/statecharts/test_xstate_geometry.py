@@ -495,7 +495,7 @@ def two_histories() -> MachineForm:
         inside: dict[str, StateForm] = {near: {"on": {event: far}}, far: {}}
         states: Any = {
             first: {"on": {event: second}},
-            second: nested,
+            second: region(**inside),
             "hist": {"history": True},
             "deep": DEEP_HISTORY,
         }
