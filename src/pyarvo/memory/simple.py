@@ -86,14 +86,18 @@ class SimpleBackend:
 
     def _apply(self, op: Op, now: float) -> Outcome:
         entry = self._entries.get(op.id)
-        row, outcome = decide(_seen(entry, op), op, now)
+        seen = _seen(entry, op)
+        row, outcome = decide(seen, op, now)
+        if row is seen:
+            return outcome
         if entry is None:
-            if row.fence == 0:
-                return outcome
             self._serial += 1
             entry = self._entries[op.id] = _Entry(self._serial, now, self._options.history)
         before = entry.row
-        entry.row = row
+        # What the journal said of this operation is no part of the instance.
+        entry.row = (
+            row if row.written is None and row.consumed is None else replace(row, written=None, consumed=None)
+        )
         if isinstance(op, Commit):
             if row.version != before.version and isinstance(outcome, Committed):
                 self._keep(entry, before, op, now)
@@ -111,7 +115,8 @@ class SimpleBackend:
             entry.by_key[op.event_key] = made
         old = entry.by_version.pop(version - self._options.journal, None)
         if old is not None and old.event_key is not None:
-            entry.by_key[old.event_key] = replace(old, produced=None)
+            bare = replace(old, produced=None)
+            entry.by_key[old.event_key] = entry.by_version[old.version] = bare
         if before.data is not None and self._options.history:
             entry.history.append((before.version, before.data))
         entry.labels = op.labels
@@ -148,8 +153,8 @@ class SimpleBackend:
             entry = self._entries.get(id)
             if entry is None:
                 return []
-            kept = {made.version: made for made in (*entry.by_key.values(), *entry.by_version.values())}
-        return [kept[version] for version in sorted(kept) if version > after][:limit]
+            kept = [entry.by_version[version] for version in sorted(entry.by_version) if version > after]
+        return kept[:limit]
 
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
         with self._mutex:
