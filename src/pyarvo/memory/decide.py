@@ -331,7 +331,7 @@ def _release(row: Row, op: Release, now: float) -> tuple[Row, Outcome]:
 
 
 def _delete(row: Row, op: Delete, now: float) -> tuple[Row, Outcome]:
-    if row.version == 0 and not is_held(row, now):
+    if row.version == 0 and row.until == 0.0:
         return row, Deleted(existed=False)
     if is_held(row, now) and not op.force:
         return row, _DENIED
