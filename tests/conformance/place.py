@@ -1,5 +1,8 @@
 """A place where memories meet: several memory objects over one store, under one clock that tests turn."""
 
+# It damages stores from inside.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -20,7 +23,20 @@ from pyarvo.memory.decide import Op, Outcome
 from pyarvo.memory.simple import SimpleBackend
 from pyarvo.memory.sqlite.backend import SqliteBackend
 
-__all__ = ["KINDS", "Clock", "Faulty", "Place", "after", "before", "elsewhere", "fine", "hangs", "same_again"]
+__all__ = [
+    "KINDS",
+    "Clock",
+    "Place",
+    "after",
+    "asked",
+    "before",
+    "elsewhere",
+    "fine",
+    "hangs",
+    "held",
+    "same_again",
+    "waits_for",
+]
 
 KINDS = ("memory", "sqlite")
 
@@ -57,12 +73,23 @@ class Place:
         self._opened: list[LeasedMemory] = []
         self._shared: SimpleBackend | None = None
 
-    def open(self, *, faults: Sequence[Fault] | None = None, **options: Any) -> LeasedMemory:
-        """Another memory object over the store; by default it asks once for a lease that somebody holds."""
+    def open(
+        self, *, faults: Sequence[Fault] | None = None, suspends: bool = False, **options: Any
+    ) -> LeasedMemory:
+        """
+        Another memory object over the store; by default it asks once for a lease that somebody holds.
+
+        Args:
+            faults: What happens to its calls, one after the other.
+
+            suspends: Whether a fault takes time, so that the store cannot count as one that answers at once.
+
+            options: Of the memory.
+        """
         parsed = MemoryOptions.of({"lock_attempts": 1, **options})
         backend = self._backend(parsed)
         if faults is not None:
-            backend = Faulty(backend, faults)
+            backend = cast("Backend", Faulty(backend, faults, suspends=suspends))
         memory = LeasedMemory(backend, parsed)
         self._opened.append(memory)
         return memory
@@ -132,12 +159,22 @@ def after(fault: MemoryFault) -> Fault:
     return answer
 
 
+def waits_for(gate: asyncio.Event) -> Fault:
+    """The call reaches the store only when *gate* is set."""
+
+    async def answer(execute: Execute, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
+        await gate.wait()
+        return await execute(ops)
+
+    return answer
+
+
 class Faulty:
     """A backend whose calls go as *faults* say, one by one; then all go through. `asked` holds every call."""
 
-    def __init__(self, backend: Backend, faults: Sequence[Fault]) -> None:
+    def __init__(self, backend: Backend, faults: Sequence[Fault], *, suspends: bool) -> None:
         self.name = backend.name
-        self.immediate = backend.immediate and hangs not in faults
+        self.immediate = backend.immediate and not suspends
         self.asked: list[Op] = []
         self._backend = backend
         self._faults = list(faults)
@@ -166,6 +203,14 @@ async def elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await work()
 
     return await asyncio.get_running_loop().create_task(called(), context=Context())
+
+
+async def held(memory: LeasedMemory, id: str = "a", **options: Any) -> Lease:
+    """A lease that must be granted."""
+    lease = await memory.acquire(id, **options)
+    assert lease is not None
+    assert lease.held
+    return lease
 
 
 def same_again(lease: Lease) -> Lease:

@@ -65,7 +65,7 @@ async def test_v1_a_store_that_stays_away_is_unavailable(place: Place) -> None:
 
 
 async def test_v1_a_store_that_does_not_answer_is_unavailable_within_a_second(place: Place) -> None:
-    memory = place.open(faults=[hangs] * 3)
+    memory = place.open(faults=[hangs] * 3, suspends=True, deadline_s=0.2)
     started = monotonic()
     with pytest.raises(MemoryUnavailable):
         await memory.read("a")
@@ -150,7 +150,7 @@ async def test_v2_a_write_is_one_attempt_and_says_not_applied_or_unknown(
 
 
 async def test_v2_a_write_without_an_answer_is_unknown_at_the_deadline(place: Place) -> None:
-    memory = place.open(faults=[fine, hangs], deadline_s=0.2)
+    memory = place.open(faults=[fine, hangs], suspends=True, deadline_s=0.2)
     assert await memory.lock("a")
     started = monotonic()
     with pytest.raises(WriteOutcomeUnknown):
@@ -197,7 +197,7 @@ async def test_v3_a_store_fault_is_raised_and_is_not_a_denial(place: Place) -> N
 
 
 async def test_v3_an_acquire_takes_no_longer_than_the_deadline(place: Place) -> None:
-    memory = place.open(faults=[hangs] * 3, lock_attempts=3, deadline_s=0.3)
+    memory = place.open(faults=[hangs] * 3, suspends=True, lock_attempts=3, deadline_s=0.3)
     started = monotonic()
     with pytest.raises(MemoryUnavailable):
         await memory.lock("a")
