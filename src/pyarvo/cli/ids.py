@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -29,15 +30,22 @@ class Shortener:
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._shown = {id: safe(id) for id in ids}
+        self._endings: dict[int, Counter[str]] = {}
 
     def __call__(self, id: str) -> str:
         """The short name of *id*, harmless to a terminal; `resolve` finds the id by it."""
         shown = self._shown.get(id) or safe(id)
-        others = [other for known, other in self._shown.items() if known != id]
         length = _LENGTH
-        while length + 2 < len(shown) and any(other.endswith(shown[-length:]) for other in others):
+        while length + 2 < len(shown) and self._count(shown[-length:]) > 1:
             length += _STEP
         return shown if length + 2 >= len(shown) else f"…{shown[-length:]}"
+
+    def _count(self, ending: str) -> int:
+        """How many ids of the table end so."""
+        length = len(ending)
+        if length not in self._endings:
+            self._endings[length] = Counter(shown[-length:] for shown in self._shown.values())
+        return self._endings[length][ending]
 
     def typed(self, word: str) -> str:
         """A word of a command line: the short name where it is one of the ids, without a dash in front."""

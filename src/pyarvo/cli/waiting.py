@@ -84,7 +84,7 @@ def awaited(
 
 
 def _is_over(record: Record) -> bool:
-    return record.get("executionStatus") == "failure" or record.get("status") in FINISHED
+    return record.get("executionStatus") == "failure" or as_text(record.get("status")) in FINISHED
 
 
 def _consumed(record: Record) -> Record | None:
