@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from pyarvo.errors import InvalidOption, LeaseLost
+from pyarvo.errors import InvalidOption, LeaseLost, MemoryFault
 from pyarvo.memory.access import StoreAccess, misanswer
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.codec import check_id
@@ -19,7 +19,9 @@ FINISHED: Final = frozenset({"done", "failure", "error", "stopped"})
 """The statuses of an instance that will never write again. Any other, and none, counts as live work."""
 
 _MAX_PAGE: Final = 1_000
-_TREE_DEPTH: Final = 1_000
+_MAX_REASON_BYTES: Final = 4_096
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,7 @@ class QueryLevel(StoreAccess):
             MemoryUnavailable: The store could not be asked.
         """
         check_id(id)
-        self._check_usable()
-        stored = await self._backend.get(id)
+        stored = await self._asked(lambda: self._backend.get(id), id, "get")
         return None if stored is None else self._instance(stored)
 
     async def instances(
@@ -120,13 +121,13 @@ class QueryLevel(StoreAccess):
             InvalidOption: *limit* or *cursor* is out of bounds.
             MemoryUnavailable: The store could not be asked.
         """
-        if not 1 <= limit <= _MAX_PAGE:
-            raise InvalidOption("limit", f"must be 1 to {_MAX_PAGE:,}, is {limit!r}")
-        if cursor is not None and not cursor.isdecimal():
+        _check_limit(limit)
+        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
             raise InvalidOption("cursor", "is none of this memory's")
-        self._check_usable()
         before = None if cursor is None else int(cursor)
-        found = await self._backend.find(what or Find(), before=before, limit=limit + 1)
+        found = await self._asked(
+            lambda: self._backend.find(what or Find(), before=before, limit=limit + 1), None, "instances"
+        )
         more = len(found) > limit
         items = tuple(self._instance(stored) for stored in found[:limit])
         return Page(items, str(found[limit - 1].serial) if more else None)
@@ -144,8 +145,7 @@ class QueryLevel(StoreAccess):
 
     async def count(self, what: Find | None = None) -> int:
         """How many instances *what* finds."""
-        self._check_usable()
-        return await self._backend.count(what or Find())
+        return await self._asked(lambda: self._backend.count(what or Find()), None, "count")
 
     async def children(self, id: str) -> tuple[Instance, ...]:
         """The instances whose parent is *id*, newest first."""
@@ -169,17 +169,29 @@ class QueryLevel(StoreAccess):
         The steps of *id* with a version over *after*, oldest first.
 
         A write without a step has an empty event key. Events of steps older than the memory keeps are gone.
+
+        Args:
+            id: The instance.
+
+            after: The version that the page before ended with.
+
+            limit: 1 to 1,000.
+
+        Raises:
+            InvalidOption: *limit* is out of bounds.
+            MemoryUnavailable: The store could not be asked.
         """
         check_id(id)
-        self._check_usable()
-        entries = await self._backend.journal(id, after=after, limit=limit)
+        _check_limit(limit)
+        entries = await self._asked(
+            lambda: self._backend.journal(id, after=after, limit=limit), id, "journal"
+        )
         return tuple(self._step(entry, id) for entry in entries)
 
     async def history(self, id: str) -> tuple[tuple[int, Record], ...]:
         """Earlier records that are still kept (option `history`), as version and record, newest first."""
         check_id(id)
-        self._check_usable()
-        kept = await self._backend.history(id)
+        kept = await self._asked(lambda: self._backend.history(id), id, "history")
         return tuple((version, self._decoded(raw, id, "history")) for version, raw in kept)
 
     async def delete(self, id: str, *, force: bool = False) -> bool:
@@ -214,11 +226,10 @@ class QueryLevel(StoreAccess):
             Whether there was a lease to take.
 
         Raises:
-            InvalidOption: No reason given.
+            InvalidOption: No reason given, or none that can be kept: at most 4,096 UTF-8 bytes.
         """
         check_id(id)
-        if not reason.strip():
-            raise InvalidOption("reason", "is needed, it is kept with the instance")
+        _check_reason(reason)
         op = ForceRelease(id, reason)
         outcome = await self._ask(op, self._options.deadline_s, "force_release")
         if not isinstance(outcome, Released):
@@ -234,7 +245,7 @@ class QueryLevel(StoreAccess):
         Returns:
             The ids deleted, or, with *dry_run*, those that would be.
         """
-        if older_than_s < 0:
+        if not older_than_s >= 0:
             raise InvalidOption("older_than_s", "must be 0 or more seconds")
         purged: list[str] = []
         async for root in self.each(Find(root=True)):
@@ -254,12 +265,20 @@ class QueryLevel(StoreAccess):
         """The ids of the tree, parents first; empty when a member is live, held or young."""
         tree = [root]
         for member in tree:
-            stored = await self._backend.get(member.id)
+            stored = await self._asked(lambda id=member.id: self._backend.get(id), member.id, "purge")
             young = stored is None or stored.now - stored.updated_at < older_than_s
-            if young or member.held or member.status not in FINISHED or len(tree) > _TREE_DEPTH:
+            if young or member.held or member.status not in FINISHED:
                 return ()
             tree.extend(await self.children(member.id))
         return [member.id for member in tree]
+
+    async def _asked(self, query: Callable[[], Coroutine[Any, Any, R]], id: str | None, operation: str) -> R:
+        """The backend's answer to *query*; every fault names instance and operation."""
+        self._check_usable()
+        try:
+            return await query()
+        except MemoryFault as fault:
+            raise fault.about(id, operation) from fault.__cause__
 
     def _instance(self, stored: Stored) -> Instance:
         row, labels = stored.row, stored.labels
@@ -282,3 +301,19 @@ class QueryLevel(StoreAccess):
             note=row.note,
             data=None if row.data is None else self._decoded(row.data, stored.id, "get"),
         )
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= _MAX_PAGE:
+        raise InvalidOption("limit", f"must be 1 to {_MAX_PAGE:,}, is {limit!r}")
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InvalidOption("reason", "is needed, it is kept with the instance")
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError as exc:
+        raise InvalidOption("reason", "holds a lone surrogate, which UTF-8 cannot carry") from exc
+    if size > _MAX_REASON_BYTES:
+        raise InvalidOption("reason", f"has {size:,} UTF-8 bytes, the limit is {_MAX_REASON_BYTES:,}")
