@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, Required, TypedDict, cast
 
 import msgspec
@@ -12,9 +13,19 @@ from pyarvo.errors import ConfigViolation, InvalidEvent
 from pyarvo.events import ArvoEvent, EventId
 from pyarvo.events.domain import resolve_domain
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
+from pyarvo.events.names import DOMAIN_RULE, is_domain
 from pyarvo.events.uri import encode_uri
 
-__all__ = ["Asked", "Emission", "ErrorData", "Outbox", "Route", "read_domains", "read_emission"]
+__all__ = [
+    "Asked",
+    "Emission",
+    "ErrorData",
+    "Outbox",
+    "Route",
+    "check_executionunits",
+    "read_domains",
+    "read_emission",
+]
 
 
 ErrorData = dict[str, str | None]
@@ -107,16 +118,32 @@ def read_domains(
         defaults: All kinds, and what holds for those that are not given.
 
     Raises:
-        ConfigViolation: A kind is unknown, or its domains are no list.
+        ConfigViolation: A kind is unknown, or its domains are no list of domains.
     """
     for kind, domains in (given or {}).items():
         if kind not in defaults:
             raise ConfigViolation(
                 f"default_event_emission_domains: no kind {kind!r}; there are {', '.join(defaults)}"
             )
-        if not isinstance(domains, list | tuple):
-            raise ConfigViolation(f"default_event_emission_domains: {kind!r} must be a list of domains")
+        if not isinstance(domains, list | tuple) or not all(
+            domain is None or is_domain(domain) for domain in domains
+        ):
+            raise ConfigViolation(
+                f"default_event_emission_domains: {kind!r} must be a list of domains (each {DOMAIN_RULE}, or None)"
+            )
     return {**defaults, **(given or {})}
+
+
+def check_executionunits(units: float) -> float:
+    """
+    Check the option `executionunits`.
+
+    Raises:
+        ConfigViolation: It is no finite number.
+    """
+    if isinstance(units, bool) or not isinstance(units, int | float) or not isfinite(units):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise ConfigViolation(f"executionunits: must be a finite number, is {units!r}")
+    return units
 
 
 class Route(msgspec.Struct, frozen=True):

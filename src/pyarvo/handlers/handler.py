@@ -16,7 +16,14 @@ from pyarvo.errors import (
 )
 from pyarvo.events import ArvoDomain, ArvoEvent, parse_dataschema
 from pyarvo.handlers.call import CallDomain, HandlerCall, check_functions
-from pyarvo.handlers.emission import Emission, Outbox, Route, read_domains, read_emission
+from pyarvo.handlers.emission import (
+    Emission,
+    Outbox,
+    Route,
+    check_executionunits,
+    read_domains,
+    read_emission,
+)
 from pyarvo.handlers.received import received
 from pyarvo.handlers.result import ExecutionResult, Outcome
 
@@ -187,7 +194,7 @@ def create_arvo_event_handler(
     domains = read_domains(default_event_emission_domains, {"emits": context, "system_error": context})
     return ArvoEventHandler(
         contract=contract,
-        executionunits=executionunits,
+        executionunits=check_executionunits(executionunits),
         handler=handler,
         domains=domains["emits"],
         error_domains=domains["system_error"],

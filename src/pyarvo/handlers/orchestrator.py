@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pyarvo.errors import ConfigViolation
 from pyarvo.events import ArvoEvent
-from pyarvo.handlers.emission import ErrorData
+from pyarvo.handlers.emission import ErrorData, check_executionunits
 from pyarvo.handlers.exchange import Domains, Exchange, orchestration_domains
 from pyarvo.handlers.received import validated, with_data
 from pyarvo.handlers.result import ExecutionResult
@@ -109,7 +109,7 @@ class _MachineCore:
             raise ConfigViolation(f"{self._source} has no machine of version {version}")
         exchange = self._exchanges[version]
         event = with_data(run.event, validated(run.event, exchange.contract_of(run.event)))
-        result = step(machine.machine, None if run.record is None else run.record["state"], event)
+        result = step(machine.machine, self._snapshot(run), event)
         outbox = exchange.outbox(run)
         for emission in result.emitted:
             outbox.send(emission)
@@ -123,6 +123,13 @@ class _MachineCore:
             "machineDefinition": self._definitions[version],
         }
         return Change(outbox.events, fields)
+
+    def _snapshot(self, run: Run) -> Record | None:
+        if run.record is None:
+            return None
+        if "state" not in run.record:
+            raise ConfigViolation(f"the record of this {self._source} was not written by a machine")
+        return run.record["state"]
 
     def failure_events(self, run: Run, told: ErrorData) -> Sequence[ArvoEvent]:
         outbox = self._exchanges[run.subject.orchestrator_version].outbox(run)
@@ -170,7 +177,7 @@ def create_arvo_orchestrator(
         by_version[machine.version] = machine
     return ArvoOrchestrator(
         memory=memory,
-        executionunits=executionunits,
+        executionunits=check_executionunits(executionunits),
         machines=by_version,
         domains=orchestration_domains(default_event_emission_domains),
         lease_ttl_s=None if lease_ttl_s is None else check_ttl(lease_ttl_s, "lease_ttl_s"),

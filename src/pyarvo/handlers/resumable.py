@@ -11,7 +11,7 @@ from pyarvo.contracts import ArvoContract, VersionedArvoContract
 from pyarvo.errors import ConfigViolation, ContractViolation
 from pyarvo.events import ArvoEvent
 from pyarvo.handlers.call import CallContracts, CallDomain, LazyMapping, ResumableCall, check_functions
-from pyarvo.handlers.emission import Emission, ErrorData
+from pyarvo.handlers.emission import Emission, ErrorData, check_executionunits
 from pyarvo.handlers.exchange import Domains, Exchange, check_services, orchestration_domains
 from pyarvo.handlers.received import ReceivedEvent, recalled, received
 from pyarvo.handlers.result import ExecutionResult
@@ -156,6 +156,8 @@ class _FunctionCore:
         function = self._functions.get(version)
         if function is None:
             raise ConfigViolation(f"{self._source} has no function for version {version}")
+        if run.record is not None and "state$$" not in run.record:
+            raise ConfigViolation(f"the record of this {self._source} was not written by a resumable")
         exchange = self._exchanges[version]
         contract = exchange.contract_of(run.event)
         event = received(run.event, contract)
@@ -298,7 +300,7 @@ def create_arvo_resumable(
         contracts=contracts,
         memory=memory,
         handler=handler,
-        executionunits=executionunits,
+        executionunits=check_executionunits(executionunits),
         domains=orchestration_domains(default_event_emission_domains),
         lease_ttl_s=None if lease_ttl_s is None else check_ttl(lease_ttl_s, "lease_ttl_s"),
     )

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from pyarvo.contracts import create_arvo_contract
 from pyarvo.errors import ConfigViolation, ContractViolation, ExecutionViolation
@@ -46,6 +46,24 @@ async def test_the_function_gets_checked_data_and_its_surroundings(world: Any) -
     assert (call.domain.event, call.domain.self) == ("eu.west", "calc.domain")
     assert answer.data == {"result": 5}
     assert event.data == {"a": 4, "unknown": True}
+
+
+async def test_the_model_is_made_of_the_data_as_it_came(world: Any) -> None:
+    class Secret(BaseModel):
+        a: int
+        key: str = Field(exclude=True)
+
+    seen: list[Any] = []
+
+    async def look(call: HandlerCall) -> None:
+        seen.extend([call.event.data, call.event.parsed.key])
+
+    contract = create_arvo_contract(
+        uri="#/calc/add", type="com.calc.add", versions={"1.0.0": {"accepts": Secret, "emits": {}}}
+    )
+    handler = create_arvo_event_handler(contract=contract, executionunits=2, handler={"1.0.0": look})
+    await handler.execute(world.request(data={"a": 1, "key": "k"}))
+    assert seen == [{"a": 1}, "k"]
 
 
 async def test_an_answer_goes_back_with_what_the_request_carried(world: Any) -> None:
@@ -330,7 +348,7 @@ def test_functions_must_fit_the_contract(world: Any, handler: Any, says: str) ->
         create_arvo_event_handler(contract=world.add, executionunits=2, handler=handler)
 
 
-@pytest.mark.parametrize("domains", [{"services": [None]}, {"emits": "audit"}])
+@pytest.mark.parametrize("domains", [{"services": [None]}, {"emits": "audit"}, {"emits": ["No Domain"]}])
 def test_default_domains_must_be_of_known_kinds(world: Any, domains: Any) -> None:
     with pytest.raises(ConfigViolation, match="default_event_emission_domains"):
         answering(world, SUCCESS, default_event_emission_domains=domains)

@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict
 from pyarvo.contracts import create_arvo_orchestrator_contract
 from pyarvo.errors import ConfigViolation, ContractViolation
 from pyarvo.events import ArvoDomain, ArvoEvent
-from pyarvo.handlers import ArvoOrchestrator, Emission, Outcome, create_arvo_orchestrator
+from pyarvo.handlers import (
+    ArvoOrchestrator,
+    Emission,
+    Outcome,
+    create_arvo_orchestrator,
+    create_arvo_resumable,
+)
 from pyarvo.statecharts import ArvoMachine, assign, emit, enqueue_arvo_event, setup_arvo_machine
 
 Context = dict[str, Any]
@@ -143,6 +149,22 @@ async def test_a_version_without_machine_is_a_config_violation(world: Any, memor
     with pytest.raises(ConfigViolation, match=r"no machine of version 2\.0\.0"):
         await orchestrator(world, memory).execute(world.init(subject=subject, dataschema="#/orc/job/2.0.0"))
     assert await memory.is_free(subject)
+
+
+async def test_machines_and_resumables_leave_each_others_workflows_alone(
+    world: Any, memory: Any, job: Any
+) -> None:
+    machines = orchestrator(world, memory)
+    functions = create_arvo_resumable(contracts=world.contracts, memory=memory, handler={"1.0.0": job})
+    of_a_machine, of_a_function = world.subject("exec-1"), world.subject("exec-2")
+    await machines.execute(world.init(subject=of_a_machine))
+    await functions.execute(world.init(subject=of_a_function))
+    for handler, subject in ((functions, of_a_machine), (machines, of_a_function)):
+        before = await memory.read(subject)
+        with pytest.raises(ConfigViolation, match="was not written by"):
+            await handler.execute(world.answer(1, subject=subject))
+        assert await memory.read(subject) == before
+        assert await memory.is_free(subject)
 
 
 # --- emissions -----------------------------------------------------------------------------------------------------
@@ -360,6 +382,12 @@ def test_machines_must_belong_together(world: Any, memory: Any) -> None:
         orchestrator(world, memory, machine(world, ADDING), stranger)
     with pytest.raises(ConfigViolation, match="twice"):
         orchestrator(world, memory, machine(world, ADDING), machine(world, ADDING))
+
+
+@pytest.mark.parametrize("units", [True, "5", float("nan"), None])
+def test_executionunits_must_be_a_number(world: Any, memory: Any, units: Any) -> None:
+    with pytest.raises(ConfigViolation, match="executionunits"):
+        create_arvo_orchestrator(memory=memory, executionunits=units, machines=[machine(world, ADDING)])
 
 
 def test_a_handler_shows_what_it_is(world: Any, memory: Any) -> None:
