@@ -24,13 +24,16 @@ def _region(name: str) -> dict[str, Any]:
         "initial": "idle",
         "states": {
             "idle": {
-                "on": {f"evt.{name}.start": "busy", "evt.tick": {"actions": assign({name: lambda c, e: c[name] + 1})}}
+                "on": {
+                    f"evt.{name}.start": "busy",
+                    "evt.tick": {"actions": assign({name: lambda context, _: context[name] + 1})},
+                }
             },
             "busy": {
-                "entry": emit(lambda c, e: {"type": f"com.{name}.go", "data": {"n": c[name]}}),
+                "entry": emit(lambda context, _: {"type": f"com.{name}.go", "data": {"n": context[name]}}),
                 "initial": "first",
                 "states": {
-                    "first": {"always": {"target": "second", "guard": lambda c, e: c[name] >= 0}},
+                    "first": {"always": {"target": "second", "guard": lambda context, _: context[name] >= 0}},
                     "second": {"on": {f"evt.{name}.done": f"#{name}.end", "evt.tick": f"#{name}.idle"}},
                 },
             },
@@ -47,7 +50,12 @@ def machine() -> Machine:
         {
             "id": "order",
             "type": "parallel",
-            "context": {"stock": 0, "money": 0, "parcel": 0, "items": [{"sku": "a", "n": 1}, {"sku": "b", "n": 2}]},
+            "context": {
+                "stock": 0,
+                "money": 0,
+                "parcel": 0,
+                "items": [{"sku": "a", "n": 1}, {"sku": "b", "n": 2}],
+            },
             "states": regions,
         }
     )

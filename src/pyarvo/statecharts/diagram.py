@@ -36,20 +36,16 @@ def to_mermaid(machine: Machine, snapshot: Mapping[str, Any] | None = None) -> s
     if root.kind is Kind.COMPOUND:
         for child in (*root.children, *root.histories):
             lines += _mermaid_state(child, 1)
-        lines += [f"  [*] --> {_node(target)}" for target in _starts(root)]
+        lines += [*_mermaid_any(root, 1), *(f"  [*] --> {_node(target)}" for target in _starts(root))]
     else:
         lines += [*_mermaid_state(root, 1), f"  [*] --> {_node(root)}"]
     for state in machine.states:
         for transition in _arrows(state):
             label = _mermaid_text(_arrow_label(transition))
-            lines += [
-                f"  {_node(state)} --> {_node(target)} : {label}" for target in transition.targets or (state,)
-            ]
-    marked = (
-        []
-        if snapshot is None
-        else [_node(one) for one in active_states(machine, snapshot) if not one.children]
-    )
+            for target in transition.targets or (state,):
+                lines.append(f"  {_mermaid_from(state, target)} --> {_mermaid_to(state, target)} : {label}")
+    active = [] if snapshot is None else active_states(machine, snapshot)
+    marked = [_node(state) for state in active if not state.children]
     if marked:
         lines += ["  classDef active fill:#ffe08a,stroke:#b8860b", f"  class {','.join(marked)} active"]
     return "\n".join(lines) + "\n"
@@ -65,6 +61,7 @@ def _mermaid_state(state: State, depth: int) -> list[str]:
             if state.kind is Kind.PARALLEL and 0 < position < len(state.children):
                 lines.append(f"{pad}  --")
             lines += _mermaid_state(child, depth + 1)
+        lines += _mermaid_any(state, depth + 1)
         if state.kind is Kind.COMPOUND:
             lines += [f"{pad}  [*] --> {_node(target)}" for target in _starts(state)]
         lines.append(f"{pad}}}")
@@ -73,6 +70,26 @@ def _mermaid_state(state: State, depth: int) -> list[str]:
     if not state.children:
         lines += [f"{pad}{node} : {_mermaid_text(what)}" for what in _inside(state)]
     return lines
+
+
+def _is_inward(source: State, target: State) -> bool:
+    return bool(source.children) and (target is source or bool(source.below & target.bit))
+
+
+def _mermaid_any(state: State, depth: int) -> list[str]:
+    """A node that stands for whatever is active in *state*: no arrow can be drawn from a box to what it holds."""
+    arrows = [(arrow, target) for arrow in _arrows(state) for target in arrow.targets or (state,)]
+    if not any(_is_inward(state, target) for _, target in arrows):
+        return []
+    return [f'{"  " * depth}state "any of {_mermaid_text(_title(state))}" as {_node(state)}any']
+
+
+def _mermaid_from(source: State, target: State) -> str:
+    return f"{_node(source)}any" if _is_inward(source, target) else _node(source)
+
+
+def _mermaid_to(source: State, target: State) -> str:
+    return _mermaid_from(source, target) if source is target else _node(target)
 
 
 def _mermaid_text(text: str) -> str:

@@ -240,7 +240,7 @@ def test_the_hash_is_of_the_definition_alone() -> None:
     ],
 )
 def test_the_hash_tells_definitions_apart(other: Any) -> None:
-    base = {"initial": "a", "states": {"a": {}, "b": {}}}
+    base: dict[str, Any] = {"initial": "a", "states": {"a": {}, "b": {}}}
     assert definition_hash(other) != definition_hash(base)
     assert definition_hash(other) == definition_hash({**other})
 
