@@ -1,0 +1,213 @@
+"""Operations that wait go out one after another on one connection, their answers come as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from threading import Lock
+from time import monotonic
+from typing import ClassVar, Final
+from weakref import WeakKeyDictionary
+
+from nats.aio.client import Client
+
+from pyarvo.errors import MemoryFault, MemoryUnavailable
+from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.decide import JournalEntry, Op, Outcome
+from pyarvo.memory.nats.bucket import Bucket, BucketOptions
+from pyarvo.memory.nats.entry import JOURNAL, Entry
+from pyarvo.memory.nats.link import Address, Link
+from pyarvo.memory.nats.scan import matches, messages, stored_of
+from pyarvo.memory.nats.store import Store
+from pyarvo.memory.nats.sweep import sweep
+from pyarvo.memory.options import MemoryOptions
+
+__all__ = ["NatsBackend"]
+
+_SWEEP_EVERY_S: Final = 3_600.0
+
+_PAGES_FROM_ONE_SCAN_S: Final = 60.0
+
+
+class NatsBackend:
+    """
+    A bucket of JetStream.
+
+    Args:
+        address: Where the servers are; or
+
+        client: A connected client of the running loop, never closed.
+
+        bucket: How the bucket is, and is made.
+
+        options: See `MemoryOptions`.
+    """
+
+    name: ClassVar[str] = "nats"
+    immediate: ClassVar[bool] = False
+
+    def __init__(
+        self, address: Address | None, client: Client | None, bucket: BucketOptions, options: MemoryOptions
+    ) -> None:
+        self._address = address
+        self._client = client
+        self._bucket = bucket
+        self._options = options
+        self._journal = min(options.journal, JOURNAL)
+        self._stores: WeakKeyDictionary[asyncio.AbstractEventLoop, Store] = WeakKeyDictionary()
+        self._mutex = Lock()
+        self._sweep_at = 0.0
+        self._scanned: tuple[Find, float, list[Stored]] | None = None
+
+    async def execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
+        store = await self._store()
+        if len(ops) == 1:
+            outcomes = await _in_order(store, ops)
+        else:
+            by_id: defaultdict[str, list[int]] = defaultdict(list)
+            for n, op in enumerate(ops):
+                by_id[op.id].append(n)
+            groups = list(by_id.values())
+            answers = await asyncio.gather(*(_in_order(store, [ops[n] for n in group]) for group in groups))
+            outcome_of = {
+                n: outcome
+                for group, mine in zip(groups, answers, strict=True)
+                for n, outcome in zip(group, mine, strict=True)
+            }
+            outcomes = [outcome_of[n] for n in range(len(ops))]
+        self._sweep_now_and_then(store)
+        return outcomes
+
+    async def _store(self) -> Store:
+        loop = asyncio.get_running_loop()
+        with self._mutex:
+            store = self._stores.get(loop)
+            if store is None:
+                if self._client is not None and self._stores:
+                    raise MemoryUnavailable(
+                        "the client passed in belongs to another event loop", transient=False
+                    )
+                bucket = Bucket(self._bucket, self._options.deadline_s)
+                link = Link(self._address, self._client, bucket.greet)
+                store = self._stores[loop] = Store(link, bucket, self._options, self._journal)
+            return store
+
+    def _sweep_now_and_then(self, store: Store) -> None:
+        if monotonic() >= self._sweep_at:
+            self._sweep_at = monotonic() + _SWEEP_EVERY_S
+            store.in_background(sweep(store, self._options.tombstone_s, self._options.deadline_s))
+
+    # --- queries ----------------------------------------------------------------------------------------------
+
+    async def get(self, id: str) -> Stored | None:
+        store = await self._store()
+        entry = await self._entry(store, id)
+        if entry is None:
+            return None
+        now = await store.now(entry.row.granted_at)
+        return Stored(id, entry.row, entry.labels, entry.created_at, entry.updated_at, now, entry.serial)
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        found = None if before is None else self._scanned_of(what)
+        if found is None:
+            found = sorted([stored async for stored in self._matching(what)], key=lambda each: -each.serial)
+            self._scanned = (what, monotonic(), found)
+        return [each for each in found if before is None or each.serial < before][:limit]
+
+    def _scanned_of(self, what: Find) -> list[Stored] | None:
+        """What the scan for an earlier page found: its later pages come from it."""
+        if self._scanned is None:
+            return None
+        wanted, at, found = self._scanned
+        return found if wanted == what and monotonic() - at < _PAGES_FROM_ONE_SCAN_S else None
+
+    async def count(self, what: Find) -> int:
+        return len([stored async for stored in self._matching(what)])
+
+    async def _matching(self, what: Find) -> AsyncIterator[Stored]:
+        store = await self._store()
+        now = await store.now()
+        stored: Stored | None
+        if what.parent is not None:
+            for id in await self._children(store, what.parent):
+                stored = await self.get(id)
+                if stored is not None and matches(stored, what):
+                    yield stored
+            return
+        found = messages(store.link, store.bucket.stream, store.bucket.keys.entries, headers_only=True)
+        async with aclosing(found):
+            async for message in found:
+                stored = stored_of(message, now)
+                if matches(stored, what):
+                    yield stored
+
+    async def _children(self, store: Store, parent: str) -> list[str]:
+        subjects = store.bucket.keys.children(parent)
+        found = messages(store.link, store.bucket.stream, subjects, headers_only=False)
+        return [message.data.decode() async for message in found]
+
+    async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        store = await self._store()
+        entry = await self._entry(store, id)
+        if entry is None:
+            return []
+        last = entry.row.version
+        kept_from = last - self._journal + 1
+        versions = [
+            version
+            for version in range(max(0, after) + 1, last + 1)
+            if version >= kept_from or entry.slot(version)[0] is not None
+        ]
+        until = monotonic() + self._options.deadline_s
+        found = [
+            store.step(entry, version, kept=version >= kept_from, until=until) for version in versions[:limit]
+        ]
+        return await asyncio.gather(*found)
+
+    async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
+        store = await self._store()
+        entry = await self._entry(store, id)
+        if entry is None:
+            return []
+        last, until = entry.row.version, monotonic() + self._options.deadline_s
+        versions = range(last - 1, max(0, last - 1 - self._options.history), -1)
+        subjects = [store.bucket.keys.earlier(id, version) for version in versions]
+        found = await asyncio.gather(*(store.message(subject, until) for subject in subjects))
+        return [
+            (version, message.data)
+            for version, message in zip(versions, found, strict=True)
+            if message is not None
+        ]
+
+    async def _entry(self, store: Store, id: str) -> Entry | None:
+        return (await store.load(id, monotonic() + self._options.deadline_s)).entry
+
+    # --- life cycle -------------------------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        store = await self._store()
+        await store.bucket.refresh(store.link)
+
+    async def close(self) -> None:
+        here = asyncio.get_running_loop()
+        with self._mutex:
+            stores = list(self._stores.items())
+            self._stores.clear()
+        for loop, store in stores:
+            if loop is here:
+                await store.close()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(store.close(), loop))
+
+
+async def _in_order(store: Store, ops: Sequence[Op]) -> list[Outcome | MemoryFault]:
+    """Operations of one instance, one after another; each has its own fault."""
+    answers: list[Outcome | MemoryFault] = []
+    for op in ops:
+        try:
+            answers.append(await store.apply(op))
+        except MemoryFault as fault:
+            answers.append(fault)
+    return answers

@@ -1,0 +1,238 @@
+"""The bucket: made when it is missing, checked when it is there; and the server's clock, read from what it says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+from nats.aio.client import Client
+
+from pyarvo.errors import ForeignStore, MemoryUnavailable, SchemaTooNew
+from pyarvo.memory.nats.clock import ServerClock
+from pyarvo.memory.nats.entry import SCHEMA
+from pyarvo.memory.nats.faults import NO_STREAM, ApiError, Silence, read_fault, write_fault
+from pyarvo.memory.nats.keys import Keys
+from pyarvo.memory.nats.link import Ask, Link, decode_answer
+
+__all__ = ["Bucket", "BucketOptions", "Storage"]
+
+Storage = Literal["file", "memory"]
+
+_MARK: Final = "pyarvo-schema"
+_OLDEST: Final = (2, 10)
+
+
+class BucketOptions(Struct, frozen=True, kw_only=True):
+    """
+    How the bucket is, and is made.
+
+    Attributes:
+        bucket: Its name: letters, digits, "-" and "_".
+
+        replicas: On how many servers each write is before it is acknowledged: 1, 3 or 5.
+
+        storage: "file", or "memory", which does not survive the servers.
+    """
+
+    bucket: str = "pyarvo"
+    replicas: int = 1
+    storage: Storage = "file"
+
+
+class _Config(Struct, frozen=True):
+    subjects: list[str] = []
+    retention: str = "limits"
+    max_msgs: int = -1
+    max_bytes: int = -1
+    max_age: int = 0
+    max_msgs_per_subject: int = -1
+    max_msg_size: int = -1
+    discard: str = "old"
+    storage: str = "file"
+    num_replicas: int = 1
+    allow_direct: bool = False
+    allow_rollup_hdrs: bool = False
+    deny_purge: bool = False
+    sealed: bool = False
+    metadata: dict[str, str] = {}
+
+
+class _State(Struct, frozen=True):
+    messages: int = 0
+
+
+class _Info(Struct, frozen=True):
+    error: ApiError | None = None
+    config: _Config | None = None
+    state: _State = _State()
+    ts: datetime | None = None
+
+
+_INFO: Final = msgspec.json.Decoder(_Info)
+
+
+class Bucket:
+    """
+    The stream of a bucket, seen over one link.
+
+    Args:
+        options: How it is, and is made.
+
+        within_s: Longest wait for one answer.
+
+    Attributes:
+        keys: Names of its subjects.
+
+        clock: The server's, kept by `refresh`.
+
+        limit: Most bytes of one message, header included; known once connected.
+    """
+
+    def __init__(self, options: BucketOptions, within_s: float) -> None:
+        self.keys = Keys(options.bucket)
+        self.clock = ServerClock()
+        self.limit = 0
+        self._options = options
+        self._within_s = within_s
+        self._stream = f"KV_{options.bucket}"
+        self.get_subject = f"$JS.API.STREAM.MSG.GET.{self._stream}"
+        self.purge_subject = f"$JS.API.STREAM.PURGE.{self._stream}"
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream behind the bucket."""
+        return self._stream
+
+    async def greet(self, link: Link, client: Client) -> None:
+        """
+        Make or check the bucket, and read the clock: once for every connection.
+
+        Raises:
+            MemoryUnavailable: Server or bucket are not as they have to be (`transient` False), or do not answer.
+            ForeignStore: The bucket holds something else.
+            SchemaTooNew: A newer pyarvo made it.
+        """
+        version = client.connected_server_version
+        if (version.major, version.minor) < _OLDEST:
+            raise MemoryUnavailable(
+                f"the server is NATS {version.major}.{version.minor}, 2.10 or later is needed",
+                transient=False,
+            )
+        info = await self._info(link)
+        if info.error is not None and info.error.err_code == NO_STREAM:
+            info = await self._made(link, "CREATE", self._wanted())
+        config = _config_of(info)
+        if _MARK not in config.metadata:
+            if info.state.messages:
+                raise ForeignStore(f"the bucket {self.keys.bucket!r} holds something else; choose another")
+            self._check(config)
+            config = _config_of(await self._made(link, "UPDATE", self._wanted()))
+        self._check(config)
+        self.limit = client.max_payload
+        if config.max_msg_size > 0:
+            self.limit = min(self.limit, config.max_msg_size)
+
+    async def refresh(self, link: Link) -> None:
+        """Read the server's clock, and learn on the way whether the bucket is there."""
+        await link.connected()
+        info = await self._info(link)
+        if info.error is not None:
+            raise read_fault(info.error)
+
+    async def _info(self, link: Link) -> _Info:
+        sent_at = monotonic()
+        (answer,) = await link.exchange((Ask(f"$JS.API.STREAM.INFO.{self._stream}"),), self._within_s)
+        if isinstance(answer, Silence):
+            raise read_fault(answer)
+        info = decode_answer(_INFO, answer)
+        if info.ts is not None:
+            self.clock.sample(info.ts.timestamp(), sent_at, monotonic())
+        elif info.error is None:
+            raise MemoryUnavailable(
+                "the server does not say its time; NATS 2.10 or later is needed", transient=False
+            )
+        return info
+
+    async def _made(self, link: Link, verb: str, config: dict[str, Any]) -> _Info:
+        ask = Ask(f"$JS.API.STREAM.{verb}.{self._stream}", msgspec.json.encode(config))
+        (answer,) = await link.exchange((ask,), self._within_s)
+        if isinstance(answer, Silence):
+            raise read_fault(answer)
+        info = decode_answer(_INFO, answer)
+        if info.error is not None:
+            # Another process may have made it a moment ago.
+            there = await self._info(link)
+            if there.config is None:
+                raise write_fault(info.error)
+            return there
+        return await self._info(link)
+
+    def _wanted(self) -> dict[str, Any]:
+        return {
+            "name": self._stream,
+            "subjects": [f"$KV.{self.keys.bucket}.>"],
+            "retention": "limits",
+            "max_msgs_per_subject": 1,
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_age": 0,
+            "discard": "new",
+            "storage": self._options.storage,
+            "num_replicas": self._options.replicas,
+            # Answers of a follower may be old: every read goes to the leader.
+            "allow_direct": False,
+            "allow_rollup_hdrs": True,
+            "deny_delete": True,
+            "deny_purge": False,
+            "metadata": {_MARK: str(SCHEMA)},
+        }
+
+    def _check(self, config: _Config) -> None:
+        schema = config.metadata.get(_MARK, "0")
+        if not schema.isdecimal() or int(schema) > SCHEMA:
+            raise SchemaTooNew(
+                f"the bucket {self.keys.bucket!r} has schema {schema}, this pyarvo knows {SCHEMA}; upgrade pyarvo"
+            )
+        rules: tuple[tuple[str, bool, str], ...] = (
+            (
+                "subjects",
+                config.subjects == [f"$KV.{self.keys.bucket}.>"],
+                "those of the bucket and no others",
+            ),
+            ("retention", config.retention == "limits", "limits"),
+            ("max_msgs_per_subject", config.max_msgs_per_subject == 1, "1 (a history of 1)"),
+            ("max_msgs", config.max_msgs < 0, "-1: nothing may be dropped"),
+            ("max_age", config.max_age == 0, "0: nothing may expire"),
+            ("discard", config.discard == "new", "new: a full bucket refuses, it does not drop"),
+            ("allow_direct", not config.allow_direct, "false: a follower's answer may be old"),
+            ("deny_purge", not config.deny_purge, "false: steps no longer kept are purged"),
+            ("sealed", not config.sealed, "false"),
+            (
+                "storage",
+                config.storage == self._options.storage,
+                f"{self._options.storage}, as the option says",
+            ),
+            (
+                "num_replicas",
+                config.num_replicas >= self._options.replicas,
+                f"{self._options.replicas} at least, as the option says",
+            ),
+        )
+        for name, kept, rule in rules:
+            if not kept:
+                actual = getattr(config, name)
+                raise MemoryUnavailable(
+                    f"the bucket {self.keys.bucket!r} has {name} = {actual!r}; it must be {rule}",
+                    transient=False,
+                )
+
+
+def _config_of(info: _Info) -> _Config:
+    if info.error is not None:
+        raise read_fault(info.error)
+    if info.config is None:
+        raise MemoryUnavailable("something else than JetStream answered", transient=False)
+    return info.config

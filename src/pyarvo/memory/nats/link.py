@@ -1,0 +1,255 @@
+"""
+One connection of one event loop: questions and their answers, each with a deadline.
+
+The driver connects, parses and pings; matching answers to questions is done here, because the driver's own way
+costs several times as much. The driver does not reconnect either: it would send again what was in its buffer. A
+lost connection ends every question under way at once, and the next question opens another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import Any, Final, TypeVar
+
+import msgspec
+import nats.errors
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from pyarvo.errors import MemoryUnavailable
+from pyarvo.memory.nats.faults import Silence, connect_fault
+
+__all__ = ["EXPECTED", "Address", "Answer", "Ask", "Link", "decode_answer"]
+
+EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+
+_CONNECT_S: Final = 2.0
+_PING_S: Final = 5
+_WAIT_S: Final = 0.05
+
+Answer = bytes | Silence
+A = TypeVar("A", bound=Struct)
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """
+    Where the servers are, and who we are there.
+
+    Attributes:
+        servers: `host:port`, any number of one cluster.
+
+        user, password, token, credentials: Whichever the servers ask for; the last is the path of a file.
+
+        tls: Whether to insist on TLS.
+    """
+
+    servers: tuple[str, ...]
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    credentials: str | None = None
+    tls: bool = False
+
+    @property
+    def shown(self) -> str:
+        """For messages: no secret is in it."""
+        return f"nats://{','.join(self.servers)}"
+
+
+class Ask(Struct, frozen=True):
+    """One question: a message and where it goes."""
+
+    subject: str
+    payload: bytes = b""
+    headers: dict[str, str] | None = None
+
+
+def decode_answer(decoder: msgspec.json.Decoder[A], answer: bytes) -> A:
+    """
+    What the server said.
+
+    Raises:
+        MemoryUnavailable: It is no answer of JetStream's.
+    """
+    try:
+        return decoder.decode(answer)
+    except msgspec.MsgspecError as exc:
+        raise MemoryUnavailable("something else than JetStream answered", transient=False) from exc
+
+
+class Link:
+    """
+    A connection that is made when it is needed, and made again when it was lost.
+
+    Args:
+        address: Where to connect; or
+
+        client: A connected client to use instead; it is never closed.
+
+        greet: Called with this link and its client after each connecting, before anything else is asked.
+    """
+
+    def __init__(
+        self,
+        address: Address | None,
+        client: Client | None,
+        greet: Callable[[Link, Client], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._address = address
+        self._given = client
+        self._greet = greet
+        self._client: Client | None = None
+        self._greeted = False
+        self._inbox = ""
+        self._subscription: Any = None
+        self._numbers = count()
+        self._waiting: dict[int, tuple[asyncio.Future[Answer], asyncio.TimerHandle]] = {}
+        self._connecting: asyncio.Task[None] | None = None
+        self._errors: list[Exception] = []
+
+    # --- asking -----------------------------------------------------------------------------------------------
+
+    async def ask(self, ask: Ask, within_s: float) -> Answer:
+        """Send *ask* and wait for the answer, at most *within_s* seconds (connecting not counted)."""
+        (answer,) = await self.ask_all((ask,), within_s)
+        return answer
+
+    async def ask_all(self, asks: tuple[Ask, ...], within_s: float) -> list[Answer]:
+        """
+        Send all of *asks* in order, without waiting in between, then wait for all answers.
+
+        Raises:
+            MemoryUnavailable: There is no connection and none could be made; nothing was sent.
+        """
+        await self.connected()
+        return await self.exchange(asks, within_s)
+
+    async def exchange(self, asks: tuple[Ask, ...], within_s: float) -> list[Answer]:
+        """As `ask_all`, over the connection as it is: for what is asked while connecting."""
+        until = self.loop.time() + within_s
+        return [await future for future in [await self._send(ask, until) for ask in asks]]
+
+    async def _send(self, ask: Ask, until: float) -> asyncio.Future[Answer]:
+        number = next(self._numbers)
+        future: asyncio.Future[Answer] = self.loop.create_future()
+        client = self._client
+        if client is None or not client.is_connected:
+            future.set_result(Silence.NOT_SENT)
+            return future
+        self._waiting[number] = future, self.loop.call_at(until, self._settle, number, Silence.TIMED_OUT)
+        try:
+            # Suspends only when megabytes wait to be sent.
+            await client.publish(ask.subject, ask.payload, f"{self._inbox}{number:x}", ask.headers)
+        except nats.errors.Error:
+            self._settle(number, Silence.NOT_SENT)
+        return future
+
+    async def _heard(self, message: Msg) -> None:
+        number = int(message.subject[len(self._inbox) :], 16)
+        if not message.data and message.headers and message.headers.get("Status") == "503":
+            self._settle(number, Silence.NO_RESPONDERS)
+        else:
+            self._settle(number, message.data)
+
+    def _settle(self, number: int, answer: Answer) -> None:
+        future, timer = self._waiting.pop(number, (None, None))
+        if timer is not None:
+            timer.cancel()
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    # --- connecting -------------------------------------------------------------------------------------------
+
+    async def connected(self) -> Client:
+        """
+        The client, connected now or already.
+
+        Raises:
+            MemoryFault: No connection could be made, or the bucket is not as it has to be.
+        """
+        client = self._client
+        while client is None or not self._greeted or not client.is_connected:
+            if self._connecting is None:
+                self._connecting = self.loop.create_task(self._connect())
+                self._connecting.add_done_callback(self._ended_connecting)
+            # Shared by all who wait: none of them may cancel it.
+            await asyncio.shield(self._connecting)
+            client = self._client
+        return client
+
+    def _ended_connecting(self, task: asyncio.Task[None]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # whoever waited was told; if all went away, nobody needs to be
+
+    async def _connect(self) -> None:
+        client = await self._open() if self._given is None else self._given
+        if not client.is_connected:
+            raise MemoryUnavailable("the client passed in is not connected")
+        try:
+            if client is not self._client:
+                driver: Any = client
+                self._inbox = f"{client.new_inbox()}."
+                self._subscription = await driver.subscribe(f"{self._inbox}*", cb=self._heard)
+                self._client = client
+            await self._greet(self, client)
+            self._greeted = True
+        except BaseException:
+            await self._drop()
+            raise
+
+    async def _open(self) -> Client:
+        address = self._address
+        if address is None:
+            raise AssertionError("neither an address nor a client")
+        client = Client()
+        self._errors.clear()
+        try:
+            await client.connect(
+                servers=[f"{'tls' if address.tls else 'nats'}://{server}" for server in address.servers],
+                user=address.user,
+                password=address.password,
+                token=address.token,
+                user_credentials=address.credentials,
+                name="pyarvo",
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=_WAIT_S,  # pyright: ignore[reportArgumentType] - passed on to asyncio.sleep
+                connect_timeout=_CONNECT_S,  # pyright: ignore[reportArgumentType] - passed on to asyncio.wait_for
+                ping_interval=_PING_S,
+                error_cb=self._noted,
+                closed_cb=self._lost,
+            )
+        except (TimeoutError, nats.errors.Error, OSError, ValueError) as exc:
+            await client.close()
+            raise connect_fault(self._errors[-1] if self._errors else exc, address.shown) from exc
+        return client
+
+    async def _noted(self, error: Exception) -> None:
+        """What the driver would log; the caller is told by a fault."""
+        self._errors[:] = [error]
+
+    async def _lost(self) -> None:
+        for number in list(self._waiting):
+            self._settle(number, Silence.DISCONNECTED)
+
+    async def _drop(self) -> None:
+        client, self._client, self._greeted = self._client, None, False
+        subscription, self._subscription = self._subscription, None
+        if self._given is not None:
+            if subscription is not None and self._given.is_connected:
+                await subscription.unsubscribe()
+        elif client is not None:
+            await client.close()
+        await self._lost()
+
+    async def close(self) -> None:
+        """End the connection, if it is ours; questions under way are answered with silence."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait((self._connecting,))
+        await self._drop()
