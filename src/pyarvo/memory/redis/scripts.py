@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha1
 from importlib.resources import files
 from math import ceil
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Final
 
 import msgspec
 
@@ -41,7 +41,18 @@ from pyarvo.memory.decide import (
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.redis.wire import Reply, pack
 
-__all__ = ["LOAD", "LOADED", "Command", "Keys", "Scripts", "entry_of", "keys_of", "outcome_of", "stored_of"]
+__all__ = [
+    "LOAD",
+    "LOADED",
+    "Command",
+    "Keys",
+    "Scripts",
+    "changed",
+    "entry_of",
+    "keys_of",
+    "outcome_of",
+    "stored_of",
+]
 
 # A record over this many bytes is sent ahead by a plain SET, which the server does not copy through Lua.
 _STAGE_FROM: Final = 16 * 1024
@@ -78,13 +89,13 @@ class Command(msgspec.Struct, frozen=True):
     Attributes:
         key: Decides on the server that it goes to.
 
-        payload: Packed commands.
+        parts: What is sent, in order; the last reply to it is the answer.
 
-        replies: How many replies they have; the last one is the answer.
+        replies: How many replies each part has.
     """
 
     key: bytes
-    payload: bytes
+    parts: tuple[bytes, ...]
     replies: int = 1
 
 
@@ -158,9 +169,7 @@ class Scripts:
             case Read():
                 return self._call("read", keys)
             case Renew(_, token, ttl_s):
-                return self._call(
-                    "renew", keys, token.encode(), _micros(ttl_s), self._unwritten_ms(ttl_s)
-                )
+                return self._call("renew", keys, token.encode(), _micros(ttl_s), self._unwritten_ms(ttl_s))
             case Release(_, token):
                 return self._call("release", keys, token.encode())
             case Delete(_, force):
@@ -170,12 +179,12 @@ class Scripts:
                 return self._call("force_release", keys, reason.encode())
 
     def _commit(self, keys: Keys, op: Commit) -> Command:
-        data, ahead, replies = op.data, b"", 1
+        data, ahead = op.data, b""
         more_keys: tuple[bytes, ...] = (keys.history if self._history else keys.record,)
         if len(data) > _STAGE_FROM:
             # Named after its content: whoever sends the same again, or something else, cannot mix them up.
             stage = b"%b:stage:%b" % (keys.row, op.digest.hex().encode())
-            ahead, data, replies = pack(b"SET", stage, data, b"PX", _STAGED_FOR_MS), b"", 2
+            ahead, data = pack(b"SET", stage, data, b"PX", _STAGED_FOR_MS), b""
             more_keys = (*more_keys, stage)
         labels = op.labels
         arguments = [
@@ -192,21 +201,14 @@ class Scripts:
             if op.produced is not None:
                 arguments.append(op.produced)
         command = self._call("commit", keys, *arguments, more_keys=more_keys)
-        return Command(keys.row, ahead + command.payload, replies) if ahead else command
+        return Command(keys.row, (ahead, *command.parts)) if ahead else command
 
     def _call(self, script: str, keys: Keys, *arguments: bytes, more_keys: Sequence[bytes] = ()) -> Command:
         count = 3 + len(more_keys)
+        size = b"*%d\r\n" % (count + len(arguments) + 4)
+        rest = _packed(*more_keys, keys.id, *arguments)
         return Command(
-            keys.row,
-            b"".join(
-                (
-                    b"*%d\r\n" % (count + len(arguments) + 4),
-                    _CALL[script],
-                    b"$1\r\n%d\r\n" % count,
-                    keys.packed,
-                    _packed(*more_keys, keys.id, *arguments),
-                )
-            ),
+            keys.row, (b"".join((size, _CALL[script], b"$1\r\n%d\r\n" % count, keys.packed, rest)),)
         )
 
     def _unwritten_ms(self, ttl_s: float) -> bytes:
@@ -233,61 +235,60 @@ def entry_of(packed: bytes, event_key: str | None, produced: bytes | None) -> Jo
     return JournalEntry(int(version), event_key, token.decode(), digest, produced, int(at) / _US)
 
 
-def _acquired(op: Op, fence: int, version: int, data: bytes | None, deleted: bytes | None) -> Outcome:
-    del op
-    return Acquired(fence, version, data, None if deleted is None else int(deleted) / _US)
+_CHANGES: Final = frozenset({2, 5, 8, 9, 10})
 
 
-def _consumed(
-    op: Op, fence: int, version: int, data: bytes | None, entry: bytes, produced: bytes | None
-) -> Outcome:
-    event_key = op.event_key if isinstance(op, Acquire | Commit) else None
-    return Consumed(entry_of(entry, event_key, produced), fence, version, data)
-
-
-def _conflict(op: Op, actual: int) -> Outcome:
-    return Conflict(op.expected if isinstance(op, Commit) else 0, actual)
-
-
-def _corrupt(op: Op, what: bytes) -> MemoryFault:
-    del op
-    return RecordCorrupt(f"{what.decode()}; it was left as it is")
-
-
-def _unstaged(op: Op) -> MemoryFault:
-    del op
-    return MemoryUnavailable("the record that was sent ahead is gone; nothing was applied")
-
-
-# By the number that a script's answer opens with; the head of every script names them.
-_OUTCOMES = cast(
-    "dict[int, Callable[..., Outcome | MemoryFault]]",
-    {
-        1: lambda op, version, data: Found(version, data),
-        2: _acquired,
-        3: lambda op: Denied(),
-        4: _consumed,
-        5: lambda op, version: Committed(version),
-        6: lambda op: Lost(),
-        7: _conflict,
-        8: lambda op, until: Renewed(int(until) / _US),
-        9: lambda op, ours: Released(ours == 1),
-        10: lambda op, existed: Deleted(existed == 1),
-        11: _corrupt,
-        12: _unstaged,
-    },
-)
+def changed(reply: Reply) -> bool:
+    """Whether a script answers that it stored something."""
+    return isinstance(reply, list) and reply[0] in _CHANGES
 
 
 def outcome_of(op: Op, reply: Reply) -> Outcome | MemoryFault:
-    """The outcome in a script's answer to *op*."""
+    """The outcome in a script's answer to *op*: a list that opens with a number, named in the head of every script."""
+    fault = RecordCorrupt("what is stored of this instance does not decode; it was left as it is")
     try:
-        code, *rest = cast("list[Any]", reply)
-        return _OUTCOMES[code](op, *rest)
-    except (ValueError, TypeError, KeyError, UnicodeDecodeError) as exc:
-        fault = RecordCorrupt("what is stored of this instance does not decode; it was left as it is")
+        return _outcome(op, reply) or fault
+    except ValueError as exc:
         fault.__cause__ = exc
         return fault
+
+
+def _outcome(op: Op, reply: Reply) -> Outcome | MemoryFault | None:
+    match reply:
+        case [5, int(version)]:
+            return Committed(version)
+        case [2, int(fence), int(version), (bytes() | None) as data, (bytes() | None) as deleted]:
+            return Acquired(fence, version, data, None if deleted is None else int(deleted) / _US)
+        case [1, int(version), (bytes() | None) as data]:
+            return Found(version, data)
+        case [3]:
+            return Denied()
+        case [
+            4,
+            int(fence),
+            int(version),
+            (bytes() | None) as data,
+            bytes(entry),
+            (bytes() | None) as produced,
+        ]:
+            event_key = op.event_key if isinstance(op, Acquire | Commit) else None
+            return Consumed(entry_of(entry, event_key, produced), fence, version, data)
+        case [6]:
+            return Lost()
+        case [7, int(actual)] if isinstance(op, Commit):
+            return Conflict(op.expected, actual)
+        case [8, bytes(until)]:
+            return Renewed(int(until) / _US)
+        case [9, int(ours)]:
+            return Released(ours == 1)
+        case [10, int(existed)]:
+            return Deleted(existed == 1)
+        case [11, bytes(what)]:
+            return RecordCorrupt(f"{what.decode()}; it was left as it is")
+        case [12]:
+            return MemoryUnavailable("the record that was sent ahead is gone; nothing was applied")
+        case _:
+            return None
 
 
 def stored_of(id: str, now: bytes | int, fields: Sequence[bytes], data: bytes | None) -> Stored:
@@ -301,7 +302,8 @@ def stored_of(id: str, now: bytes | int, fields: Sequence[bytes], data: bytes | 
         row = {fields[n].decode(): fields[n + 1] for n in range(0, len(fields), 2)}
         created = int(row["created"])
         orchestrator, version, status, parent = msgspec.json.decode(
-            row.get("labels", b"[null,null,null,null]"), type=tuple[str | None, str | None, str | None, str | None]
+            row.get("labels", b"[null,null,null,null]"),
+            type=tuple[str | None, str | None, str | None, str | None],
         )
         deleted = row.get("deleted")
         return Stored(

@@ -8,7 +8,8 @@ for one command costs more than the server's work for twenty.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Final, Protocol, TypeAlias, cast
 
 from msgspec import Struct
@@ -17,6 +18,8 @@ from redis.exceptions import RedisError
 __all__ = ["Answer", "Connection", "ErrorReply", "Link", "Reply", "pack", "parse"]
 
 _CHUNK: Final = 256 * 1024
+
+_streams_of: Final = attrgetter("_reader", "_writer")
 
 
 class ErrorReply(Struct, frozen=True):
@@ -33,14 +36,11 @@ class ErrorReply(Struct, frozen=True):
     text: str
 
 
-Reply: TypeAlias = "bytes | int | None | ErrorReply | list[Reply]"
+Reply: TypeAlias = "bytes | int | ErrorReply | list[Reply] | None"
 
 
 class Connection(Protocol):
-    """What is used of a connection of the driver. It has no public way to its streams."""
-
-    _reader: asyncio.StreamReader | None
-    _writer: asyncio.StreamWriter | None
+    """What is used of a connection of the driver."""
 
     async def connect(self) -> None: ...
 
@@ -118,6 +118,41 @@ def parse(data: bytes, at: int) -> tuple[Reply, int]:
     raise _ProtocolError(f"a reply begins with {data[at : at + 1]!r}")
 
 
+class _Line:
+    """An open connection and its streams, which the driver has no public name for."""
+
+    __slots__ = ("connection", "reader", "writer")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.reader, self.writer = cast(
+            "tuple[asyncio.StreamReader, asyncio.StreamWriter]", _streams_of(connection)
+        )
+
+    def is_open(self) -> bool:
+        return not (self.writer.is_closing() or self.reader.at_eof() or self.reader.exception())
+
+    async def converse(self, payload: bytes, count: int, replies: list[Reply]) -> None:
+        """Write, then read into *replies*, as far as they come."""
+        self.writer.write(payload)
+        await self.writer.drain()
+        reader = self.reader
+        data, at = b"", 0
+        while len(replies) < count:
+            try:
+                reply, at = parse(data, at)
+            except _IncompleteReplyError as more:
+                missing = more.missing
+                got = await (reader.readexactly(missing) if missing > _CHUNK else reader.read(_CHUNK))
+                if not got:
+                    raise ConnectionError("the server closed the connection") from None
+                data, at = data[at:] + got, 0
+            else:
+                replies.append(reply)
+        if at != len(data):
+            raise _ProtocolError("the server sent more replies than it was asked for")
+
+
 class Link:
     """
     The connections to one server, on one event loop. A connection is in nobody's hands between batches.
@@ -128,8 +163,8 @@ class Link:
 
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = make
-        self._idle: list[Connection] = []
-        self._busy: set[Connection] = set()
+        self._idle: list[_Line] = []
+        self._made: set[Connection] = set()
 
     async def exchange(self, payload: bytes, count: int, within_s: float) -> Answer:
         """
@@ -143,84 +178,49 @@ class Link:
             within_s: The longest it may take, connecting included, in seconds.
         """
         answer = Answer([], sent=False)
-        connection: Connection | None = None
+        line: _Line | None = None
         try:
             async with asyncio.timeout(within_s):
-                connection = self._fresh()
-                self._busy.add(connection)
-                if not _is_open(connection):
-                    await connection.connect()
-                await _converse(connection, payload, count, answer)
-            self._idle.append(connection)
+                line = await self._take()
+                answer.sent = True
+                await line.converse(payload, count, answer.replies)
+            self._idle.append(line)
+            line = None
         except (OSError, EOFError, RedisError, _ProtocolError, ValueError) as error:
             answer.error = error
         finally:
-            if connection is not None:
-                self._busy.discard(connection)
-                if len(answer.replies) < count:
-                    _drop(connection)
+            if line is not None:
+                await self._drop(line.connection)
         return answer
 
-    def _fresh(self) -> Connection:
+    async def _take(self) -> _Line:
         """An idle connection that the server has not closed, or a new one."""
         while self._idle:
-            connection = self._idle.pop()
-            if _is_open(connection):
-                return connection
-            _drop(connection)
-        return cast("Connection", self._make())
+            line = self._idle.pop()
+            if line.is_open():
+                return line
+            await self._drop(line.connection)
+        connection = cast("Connection", self._make())
+        self._made.add(connection)
+        try:
+            await connection.connect()
+        except BaseException:
+            await self._drop(connection)
+            raise
+        return _Line(connection)
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         """Let go of the idle connections: the server is not the one it was."""
         while self._idle:
-            _drop(self._idle.pop())
+            await self._drop(self._idle.pop().connection)
 
     async def close(self) -> None:
         """Close every connection; batches under way end with an error."""
-        mine, self._idle, self._busy = [*self._idle, *self._busy], [], set()
-        for connection in mine:
-            await connection.disconnect()
+        self._idle.clear()
+        while self._made:
+            await self._made.pop().disconnect()
 
-
-async def _converse(connection: Connection, payload: bytes, count: int, answer: Answer) -> None:
-    """Write, then read the replies into *answer*, as far as they come."""
-    reader, writer = connection._reader, connection._writer  # noqa: SLF001 - see Connection
-    if reader is None or writer is None:
-        raise ConnectionError("the connection was closed")
-    answer.sent = True
-    writer.write(payload)
-    await writer.drain()
-    replies = answer.replies
-    data, at = b"", 0
-    while len(replies) < count:
-        try:
-            reply, at = parse(data, at)
-        except _IncompleteReplyError as more:
-            missing = more.missing
-            got = await (reader.readexactly(missing) if missing > _CHUNK else reader.read(_CHUNK))
-            if not got:
-                raise ConnectionError("the server closed the connection") from None
-            data, at = data[at:] + got, 0
-        else:
-            replies.append(reply)
-    if at != len(data):
-        raise _ProtocolError("the server sent more replies than it was asked for")
-
-
-def _is_open(connection: Connection) -> bool:
-    reader, writer = connection._reader, connection._writer  # noqa: SLF001 - see Connection
-    return (
-        reader is not None
-        and writer is not None
-        and not writer.is_closing()
-        and not reader.at_eof()
-        and reader.exception() is None
-    )
-
-
-def _drop(connection: Connection) -> None:
-    """Close at once, without waiting for the other side."""
-    writer = connection._writer  # noqa: SLF001 - see Connection
-    connection._reader = connection._writer = None  # noqa: SLF001 - else the driver warns of an open connection
-    if writer is not None:
-        writer.close()
+    async def _drop(self, connection: Connection) -> None:
+        """Close at once, without waiting for the other side."""
+        self._made.discard(connection)
+        await connection.disconnect(nowait=True)
