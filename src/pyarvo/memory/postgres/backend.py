@@ -1,0 +1,280 @@
+"""All operations that wait become one statement for each kind, under way side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, ClassVar, Final
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the driver has no types
+
+from pyarvo.errors import MemoryFault, MemoryUnavailable
+from pyarvo.events.labels import Labels
+from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Release, Row
+from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.postgres.connections import Connection, Lender, Record
+from pyarvo.memory.postgres.faults import asks_again, asks_singly, fault_of, is_broken
+from pyarvo.memory.postgres.telling import Texts, entry_of, key_of, must_release, seconds, settled
+
+__all__ = ["PostgresBackend"]
+
+_log = logging.getLogger("pyarvo.memory")
+
+# C12: no write waits longer for another's. A batch gives up early, and its operations are asked one by one.
+_LOCK_WAIT_S: Final = 0.2
+_BATCH_WAIT_S: Final = 0.05
+
+# How often an operation is sent again because its row was changed under it.
+_TRIES: Final = 8
+
+# A statement holds its parameters twice; more than this goes in several.
+_BATCH_BYTES: Final = 2 * 1024 * 1024
+
+_READ_S: Final = 1.0
+_SWEEP_EVERY_S: Final = 3_600.0
+
+Answer = Outcome | MemoryFault
+
+
+class PostgresBackend:
+    """
+    Tables in one schema of a PostgreSQL database.
+
+    Args:
+        options: See `MemoryOptions`.
+
+        schema: Its name, checked.
+
+        lender: Where connections come from.
+
+        one_transaction: Whether a call stands in BEGIN and COMMIT, for a pooler that lends per transaction and does
+            not know named statements.
+    """
+
+    name: ClassVar[str] = "postgresql"
+    immediate: ClassVar[bool] = False
+
+    def __init__(
+        self, options: MemoryOptions, schema: str, lender: Lender, *, one_transaction: bool = False
+    ) -> None:
+        self._options = options
+        self._lender = lender
+        self._one_transaction = one_transaction
+        self._texts = Texts(schema, options)
+        self._sweep_at = 0.0
+
+    async def execute(self, ops: Sequence[Op]) -> Sequence[Answer]:
+        until = monotonic() + _LOCK_WAIT_S
+        if len(ops) == 1:
+            answers = await self._settle(ops, until)
+        else:
+            answers = await self._in_waves(ops, until)
+        if monotonic() >= self._sweep_at and not isinstance(ops[0], Read):
+            await self._sweep()
+        return answers
+
+    async def _in_waves(self, ops: Sequence[Op], until: float) -> list[Answer]:
+        """Operations of one instance one after the other, all else at once."""
+        answers: dict[int, Answer] = {}
+        for wave in _waves(ops):
+            groups = _groups(ops, wave)
+            settled_groups = await asyncio.gather(
+                *(self._settle([ops[n] for n in group], until) for group in groups)
+            )
+            for group, outcomes in zip(groups, settled_groups, strict=True):
+                answers.update(zip(group, outcomes, strict=True))
+        return [answers[n] for n in range(len(ops))]
+
+    async def _settle(self, ops: Sequence[Op], until: float, tries: int = _TRIES) -> list[Answer]:
+        """Operations of one kind on different instances, in the order of their keys, in one statement."""
+        wait_s = until - monotonic()
+        if len(ops) > 1:
+            wait_s = min(wait_s, _BATCH_WAIT_S)
+        text, arguments = self._texts.statement(ops, max(1, int(wait_s * 1_000)))
+        reads = isinstance(ops[0], Read)
+        try:
+            rows = await self._fetch(text, arguments, writing=not reads)
+        except MemoryFault as fault:
+            if len(ops) > 1 and asks_singly(fault):
+                return await self._singly(ops, until)
+            if tries > 1 and asks_again(fault):
+                return await self._settle(ops, until, tries - 1)
+            return [fault.about(None, "") for _ in ops]
+        outcomes: list[Answer | None] = [None] * len(ops)
+        for row in rows:
+            n = int(row["n"]) - 1
+            outcomes[n] = settled(ops[n], row)
+            if not reads and not row["won"] and must_release(ops[n], row):
+                await self._settle([Release(ops[n].id, row["token"])], until)
+        again = [n for n, outcome in enumerate(outcomes) if outcome is None]
+        if again and tries > 1:
+            anew = await self._settle([ops[n] for n in again], until, tries - 1)
+            for n, outcome in zip(again, anew, strict=True):
+                outcomes[n] = outcome
+        return [outcome if outcome is not None else _contended() for outcome in outcomes]
+
+    async def _singly(self, ops: Sequence[Op], until: float) -> list[Answer]:
+        """A locked row, or a fault of one operation, is its own; the batch was rolled back."""
+        alone = await asyncio.gather(*(self._settle([op], until) for op in ops))
+        return [outcome for (outcome,) in alone]
+
+    async def _fetch(self, text: str, arguments: Sequence[object], *, writing: bool) -> Sequence[Record]:
+        within_s = self._options.deadline_s if writing else min(_READ_S, self._options.deadline_s)
+
+        async def fetch(connection: Connection) -> Sequence[Record]:
+            if not self._one_transaction:
+                return await connection.fetch(text, *arguments)
+            async with connection.transaction():
+                return await connection.fetch(text, *arguments)
+
+        return await self._lent(fetch, within_s, writing=writing)
+
+    async def _lent(
+        self,
+        work: Callable[[Connection], Awaitable[Sequence[Record]]],
+        within_s: float,
+        *,
+        writing: bool,
+    ) -> Sequence[Record]:
+        """Do *work* with a connection, whatever goes wrong named as a fault."""
+        connection = await self._lender.take()
+        broken = True
+        try:
+            async with asyncio.timeout(within_s):
+                rows = await work(connection)
+            broken = False
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            broken = is_broken(error)
+            raise fault_of(error, writing=writing) from error
+        finally:
+            await self._lender.give(connection, broken=broken)
+        return rows
+
+    async def _sweep(self) -> None:
+        """Forget what is old, now and then; that it fails is no operation's fault."""
+        self._sweep_at = monotonic() + _SWEEP_EVERY_S
+        try:
+            await self._fetch(self._texts.plain("sweep"), [self._options.tombstone_s], writing=True)
+        except MemoryFault as fault:
+            _log.warning("old tombstones were not removed: %s", fault)
+
+    # --- queries ----------------------------------------------------------------------------------------------
+
+    async def get(self, id: str) -> Stored | None:
+        rows = await self._query("get", key_of(id)[0])
+        return _stored(rows[0]) if rows else None
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        rows = await self._query("find", *_parameters(what), limit, before)
+        return [_stored(row) for row in rows]
+
+    async def count(self, what: Find) -> int:
+        rows = await self._query("count", *_parameters(what))
+        return int(rows[0]["number"])
+
+    async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        rows = await self._query("journal", key_of(id)[0], after, limit)
+        return [entry_of(row) for row in rows]
+
+    async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
+        rows = await self._query("history", key_of(id)[0])
+        return [(row["version"], row["data"]) for row in rows]
+
+    async def ping(self) -> None:
+        await self._query("ping")
+
+    async def close(self) -> None:
+        await self._lender.close()
+
+    async def _query(self, name: str, *arguments: object) -> Sequence[Record]:
+        return await self._fetch(self._texts.plain(name), arguments, writing=False)
+
+
+def _contended() -> MemoryFault:
+    return MemoryUnavailable("others kept changing the instance; nothing was applied")
+
+
+def _waves(ops: Sequence[Op]) -> list[list[int]]:
+    """The positions of *ops*, so that no wave has two of one instance and each instance's order is kept."""
+    waves: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for n, op in enumerate(ops):
+        wave = seen[op.id] = seen.get(op.id, -1) + 1
+        if wave == len(waves):
+            waves.append([])
+        waves[wave].append(n)
+    return waves
+
+
+def _groups(ops: Sequence[Op], wave: Sequence[int]) -> list[list[int]]:
+    """The positions of a wave by kind, in the order of keys, each group no larger than a statement may be."""
+    groups: list[list[int]] = []
+    current: dict[type[Op], list[int]] = {}
+    sizes: dict[type[Op], int] = {}
+    for n in sorted(wave, key=lambda n: key_of(ops[n].id)):
+        op = ops[n]
+        kind = type(op)
+        size = sizes.get(kind, _BATCH_BYTES + 1) + _size(op)
+        if size > _BATCH_BYTES:
+            current[kind] = []
+            groups.append(current[kind])
+            size = _size(op)
+        current[kind].append(n)
+        sizes[kind] = size
+    return groups
+
+
+def _size(op: Op) -> int:
+    return len(op.data) + len(op.produced or b"") if isinstance(op, Commit) else 0
+
+
+def _stored(row: Record) -> Stored:
+    deleted_at = row["deleted_at"]
+    return Stored(
+        id=row["id"].decode(),
+        row=Row(
+            version=row["version"],
+            fence=row["fence"],
+            token=row["token"],
+            holder=row["holder"].decode(),
+            granted_at=seconds(row["granted_at"]),
+            until=seconds(row["until"]),
+            deleted_at=None if deleted_at is None else deleted_at.timestamp(),
+            note=row["note"].decode(),
+            data=row["data"],
+        ),
+        labels=Labels(
+            orchestrator=_text(row["orchestrator"]),
+            version=_text(row["orchestrator_version"]),
+            status=_text(row["status"]),
+            parent=_text(row["parent"]),
+        ),
+        created_at=seconds(row["created_at"]),
+        updated_at=seconds(row["updated_at"]),
+        now=seconds(row["now"]),
+        serial=row["serial"],
+    )
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode()
+
+
+def _parameters(what: Find) -> tuple[Any, ...]:
+    labels = (what.orchestrator, what.version, what.status, what.parent)
+    return (
+        *(None if label is None else label.encode() for label in labels),
+        what.root,
+        what.held,
+        _moment(what.updated_before),
+        _moment(what.updated_after),
+        what.deleted,
+    )
+
+
+def _moment(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)

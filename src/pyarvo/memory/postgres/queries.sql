@@ -1,0 +1,244 @@
+-- Every statement is one transaction in READ COMMITTED, and does a whole batch: `op` has one row for each operation,
+-- no two of one instance, in the order of their keys.
+--
+--   {op}        the operations: `unnest` of one array for each column, or, for a lone one, its plain parameters
+--   {schema}    the quoted schema
+--   {settings}  always true; bounds the wait for a row lock to $1 ms and makes this transaction's commit synchronous
+--   {seen}      columns of the row `i` for `decide`
+--
+-- How they are right while others write. An UPDATE finds its rows by the snapshot that the statement took when it
+-- began. Where another transaction has changed such a row since, it waits for the end of that one and then judges
+-- the newest version of the row by its WHERE once more; only that row, all other tables are still seen as they were
+-- at the beginning. Therefore:
+--
+-- 1. Whatever an operation stands on is a condition in the WHERE of the UPDATE that applies it: it holds of the
+--    newest row, in the very moment of the write. `clock_timestamp()` stands there too, never a time read before: a
+--    time from before the wait is earlier than the grant that was waited for, and would look like a clock set back.
+-- 2. What also stands on the journal (`acquire`, `delete`) asks in addition that fence and version are those of the
+--    snapshot (row `s`). A commit raises the version and a deletion the fence, so a pair never comes again: where it
+--    is the same, no step has been added or removed since the snapshot. A commit has the same by its token and its
+--    expected version; the unique keys of the journal stand behind it.
+-- 3. An operation that was not applied returns the row and its journal entries as the snapshot had them: one
+--    consistent view, of a moment after the request came in. `decide` names the refusal from it. Where it finds no
+--    reason to refuse, the row was changed in between: the statement is sent again, with a new snapshot.
+-- 4. Nothing waits for the lock of a row whose lease is held: such a row fails the WHERE by the snapshot already.
+--    Rows are locked in the order of their keys, new ones after existing ones, so that batches do not wait in a circle.
+
+-- name: settings
+-- Set for this transaction only. Asynchronous commit would lose acknowledged steps and let fences come twice.
+(SELECT set_config('lock_timeout', $1::text, true)
+        || CASE WHEN current_setting('synchronous_commit') = 'off'
+                THEN set_config('synchronous_commit', 'on', true) ELSE '' END) IS NOT NULL
+
+-- name: seen
+clock_timestamp() AS now, i.id, i.version, i.fence, i.token, i.granted_at, i.until, i.deleted_at
+
+-- name: read
+WITH op AS ({op})
+SELECT op.n, i.id, i.version, i.data FROM op LEFT JOIN {schema}.instance AS i ON i.key = op.key
+
+-- name: acquire
+-- The lease of a row that is there, or a new row; else what is needed to say why not.
+WITH op AS ({op}),
+took AS (
+    UPDATE {schema}.instance AS i
+    SET fence = i.fence + 1, token = op.token, holder = op.holder,
+        granted_at = clock_timestamp(), until = clock_timestamp() + op.ttl_s * interval '1 second'
+    FROM op, {schema}.instance AS s
+    WHERE i.key = op.key AND i.id = op.id
+      AND s.key = op.key AND i.fence = s.fence AND i.version = s.version
+      AND i.token <> op.token
+      AND (i.granted_at <= clock_timestamp() AND clock_timestamp() < i.until) IS NOT TRUE
+      AND NOT EXISTS (SELECT FROM {schema}.step AS c WHERE c.serial = i.serial AND c.event = op.event)
+      AND {settings}
+    RETURNING i.key, i.fence, i.version, i.deleted_at, i.data
+),
+made AS (
+    INSERT INTO {schema}.instance (key, id, fence, token, holder, granted_at, until, created_at, updated_at)
+    SELECT op.key, op.id, 1, op.token, op.holder, t.now, t.now + op.ttl_s * interval '1 second', t.now, t.now
+    FROM op, (SELECT clock_timestamp() AS now) AS t
+    WHERE NOT EXISTS (SELECT FROM {schema}.instance AS i WHERE i.key = op.key) AND {settings}
+    ORDER BY op.key
+    ON CONFLICT (key) DO NOTHING
+    RETURNING key, fence, version, deleted_at, data
+),
+won AS (SELECT * FROM took UNION ALL SELECT * FROM made)
+SELECT op.n, won.key IS NOT NULL AS won,
+       won.fence AS won_fence, won.version AS won_version, won.deleted_at AS won_deleted_at, won.data AS won_data,
+       {seen}, CASE WHEN i.token = op.token OR c.version IS NOT NULL THEN i.data END AS data,
+       c.version AS c_version, c.event_key AS c_event_key, c.token AS c_token, c.digest AS c_digest,
+       c.produced AS c_produced, c.at AS c_at
+FROM op
+LEFT JOIN won ON won.key = op.key
+LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+LEFT JOIN {schema}.step AS c ON c.serial = i.serial AND c.event = op.event
+
+-- name: commit
+-- Record, journal and release in one. $2: how many of the latest bodies the journal keeps.
+WITH op AS ({op}),
+won AS (
+    UPDATE {schema}.instance AS i
+    SET version = i.version + 1, until = CASE WHEN op.release THEN NULL ELSE i.until END, deleted_at = NULL,
+        written = TRUE, orchestrator = op.orchestrator, orchestrator_version = op.orchestrator_version,
+        status = op.status, parent = op.parent, updated_at = clock_timestamp(), data = op.data
+    FROM op
+    WHERE i.key = op.key AND i.id = op.id
+      AND i.token = op.token AND i.until IS NOT NULL AND i.version = op.expected
+      AND NOT EXISTS (SELECT FROM {schema}.step AS c WHERE c.serial = i.serial AND c.event = op.event)
+      AND {settings}
+    RETURNING i.key, i.serial, i.version
+),
+noted AS (
+    INSERT INTO {schema}.step (serial, version, event, event_key, token, digest, at, produced)
+    SELECT won.serial, won.version, op.event, op.event_key, op.token, op.digest, clock_timestamp(), op.produced
+    FROM won JOIN op ON op.key = won.key
+),
+bodies AS (
+    UPDATE {schema}.step AS b SET produced = NULL FROM won
+    WHERE b.serial = won.serial AND b.version = won.version - $2::bigint AND b.event IS NOT NULL
+),
+plain AS (
+    DELETE FROM {schema}.step AS b USING won
+    WHERE b.serial = won.serial AND b.version = won.version - $2::bigint AND b.event IS NULL
+){history}
+SELECT op.n, won.key IS NOT NULL AS won, won.version AS won_version, {seen}, NULL::bytea AS data,
+       c.version AS c_version, c.event_key AS c_event_key, c.token AS c_token, c.digest AS c_digest,
+       c.produced AS c_produced, c.at AS c_at,
+       w.version AS w_version, w.event_key AS w_event_key, w.token AS w_token, w.digest AS w_digest,
+       w.produced AS w_produced, w.at AS w_at
+FROM op
+LEFT JOIN won ON won.key = op.key
+LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+LEFT JOIN {schema}.step AS c ON c.serial = i.serial AND c.event = op.event
+LEFT JOIN {schema}.step AS w ON w.serial = i.serial AND w.version = op.expected + 1
+
+-- name: history_of_commit
+-- Part of `commit` with the option `history`: the snapshot still has the record that the commit replaces.
+,
+kept AS (
+    INSERT INTO {schema}.history (serial, version, data)
+    SELECT i.serial, i.version, i.data FROM {schema}.instance AS i JOIN won USING (serial)
+    WHERE i.version = won.version - 1 AND i.data IS NOT NULL
+),
+dropped AS (
+    DELETE FROM {schema}.history AS h USING won
+    WHERE h.serial = won.serial AND h.version < won.version - {keep}
+)
+
+-- name: renew
+-- Never shortens, except where the clock was set back before the grant: then the old end means nothing.
+WITH op AS ({op}),
+won AS (
+    UPDATE {schema}.instance AS i
+    SET granted_at = least(i.granted_at, clock_timestamp()),
+        until = CASE WHEN clock_timestamp() < i.granted_at THEN clock_timestamp() + op.ttl_s * interval '1 second'
+                     ELSE greatest(i.until, clock_timestamp() + op.ttl_s * interval '1 second') END
+    FROM op
+    WHERE i.key = op.key AND i.id = op.id AND i.token = op.token AND i.until IS NOT NULL AND {settings}
+    RETURNING i.key, i.until
+)
+SELECT op.n, won.key IS NOT NULL AS won, won.until AS won_until, {seen}, NULL::bytea AS data
+FROM op
+LEFT JOIN won ON won.key = op.key
+LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+
+-- name: release
+WITH op AS ({op}),
+won AS (
+    UPDATE {schema}.instance AS i SET until = NULL
+    FROM op
+    WHERE i.key = op.key AND i.id = op.id AND i.token = op.token AND i.until IS NOT NULL AND {settings}
+    RETURNING i.key
+)
+SELECT op.n, won.key IS NOT NULL AS won, {seen}, NULL::bytea AS data
+FROM op
+LEFT JOIN won ON won.key = op.key
+LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+
+-- name: force_release
+WITH op AS ({op}),
+won AS (
+    UPDATE {schema}.instance AS i SET fence = i.fence + 1, token = '', holder = '', until = NULL, note = op.note
+    FROM op
+    WHERE i.key = op.key AND i.id = op.id AND i.until IS NOT NULL AND i.fence > 0 AND {settings}
+    RETURNING i.key
+)
+SELECT op.n, won.key IS NOT NULL AS won, {seen}, NULL::bytea AS data
+FROM op
+LEFT JOIN won ON won.key = op.key
+LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+
+-- name: delete
+-- A tombstone; with the condition of note 2 no step can be left that the snapshot does not show.
+WITH op AS ({op}),
+won AS (
+    UPDATE {schema}.instance AS i
+    SET version = 0, fence = i.fence + 1, token = '', holder = '', granted_at = NULL, until = NULL,
+        deleted_at = clock_timestamp(), note = '', written = FALSE, orchestrator = NULL,
+        orchestrator_version = NULL, status = NULL, parent = NULL, updated_at = clock_timestamp(), data = NULL
+    FROM op, {schema}.instance AS s
+    WHERE i.key = op.key AND i.id = op.id
+      AND s.key = op.key AND i.fence = s.fence AND i.version = s.version
+      AND CASE WHEN i.granted_at <= clock_timestamp() AND clock_timestamp() < i.until THEN op.force
+               ELSE i.version > 0 OR i.until IS NOT NULL END
+      AND {settings}
+    RETURNING i.key, i.serial, s.version > 0 AS existed
+),
+steps AS (DELETE FROM {schema}.step AS b USING won WHERE b.serial = won.serial),
+older AS (DELETE FROM {schema}.history AS h USING won WHERE h.serial = won.serial)
+SELECT op.n, won.key IS NOT NULL AS won, won.existed AS won_existed, {seen}, NULL::bytea AS data
+FROM op
+LEFT JOIN won ON won.key = op.key
+LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+
+-- name: sweep
+-- Old tombstones, and instances that were leased but never written; a bounded number at a time. Rows that somebody
+-- works on are passed over; a row that was leased or written since the snapshot fails the condition.
+DELETE FROM {schema}.instance WHERE serial IN (
+    SELECT serial FROM {schema}.instance
+    WHERE NOT written AND version = 0 AND updated_at < clock_timestamp() - $1::float8 * interval '1 second'
+      AND (granted_at < clock_timestamp() - $1::float8 * interval '1 second') IS NOT FALSE
+      AND (granted_at <= clock_timestamp() AND clock_timestamp() < until) IS NOT TRUE
+    LIMIT 500
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: get
+SELECT clock_timestamp() AS now, serial, id, version, fence, token, holder, granted_at, until, deleted_at, note, data,
+       orchestrator, orchestrator_version, status, parent, created_at, updated_at
+FROM {schema}.instance WHERE key = $1::bytea
+
+-- name: find
+-- Newest first; every parameter that is NULL does not narrow.
+SELECT clock_timestamp() AS now, serial, id, version, fence, token, holder, granted_at, until, deleted_at, note,
+       NULL::bytea AS data, orchestrator, orchestrator_version, status, parent, created_at, updated_at
+FROM {schema}.instance
+WHERE {matches} AND ($11::bigint IS NULL OR serial < $11)
+ORDER BY serial DESC LIMIT $10::bigint
+
+-- name: count
+SELECT count(*) AS number FROM {schema}.instance WHERE {matches}
+
+-- name: matches
+($1::bytea IS NULL OR (sha256(orchestrator) = sha256($1) AND orchestrator = $1))
+  AND ($2::bytea IS NULL OR orchestrator_version = $2)
+  AND ($3::bytea IS NULL OR (sha256(status) = sha256($3) AND status = $3))
+  AND ($4::bytea IS NULL OR (sha256(parent) = sha256($4) AND parent = $4))
+  AND ($5::boolean IS NULL OR (parent IS NULL) = $5)
+  AND ($6::boolean IS NULL OR (granted_at <= clock_timestamp() AND clock_timestamp() < until) IS TRUE = $6)
+  AND ($7::timestamptz IS NULL OR updated_at < $7)
+  AND ($8::timestamptz IS NULL OR updated_at > $8)
+  AND (deleted_at IS NOT NULL) = $9::boolean
+
+-- name: journal
+SELECT s.version, s.event_key, s.token, s.digest, s.produced, s.at
+FROM {schema}.step AS s JOIN {schema}.instance AS i ON i.serial = s.serial
+WHERE i.key = $1::bytea AND s.version > $2::bigint ORDER BY s.version LIMIT $3::bigint
+
+-- name: history
+SELECT h.version, h.data
+FROM {schema}.history AS h JOIN {schema}.instance AS i ON i.serial = h.serial
+WHERE i.key = $1::bytea ORDER BY h.version DESC
+
+-- name: ping
+SELECT 1

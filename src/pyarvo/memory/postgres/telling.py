@@ -1,0 +1,305 @@
+"""
+The operations of `decide` told in SQL: the parameters of each statement, and what its answer means.
+
+A statement applies an operation where it may be applied. Where it was not, its answer is the row as it was, and
+`decide` itself says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b, sha256
+from typing import Any, Final
+
+from pyarvo.errors import MemoryFault, RecordCorrupt
+from pyarvo.memory.decide import (
+    Acquire,
+    Acquired,
+    Commit,
+    Committed,
+    Delete,
+    Deleted,
+    ForceRelease,
+    Found,
+    JournalEntry,
+    Op,
+    Outcome,
+    Read,
+    Release,
+    Released,
+    Renew,
+    Renewed,
+    Row,
+    decide,
+)
+from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.statements import load_statements
+
+__all__ = ["TELLINGS", "Telling", "Texts", "key_of", "seconds", "settled"]
+
+Answer = Mapping[str, Any]
+
+
+@lru_cache(maxsize=8_192)
+def key_of(id: str) -> tuple[bytes, bytes]:
+    """The key of an instance, and its id as it is stored."""
+    raw = id.encode()
+    return sha256(raw).digest(), raw
+
+
+def seconds(at: datetime | None) -> float:
+    """Since the epoch; 0.0 for none."""
+    return 0.0 if at is None else at.timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """
+    One kind of operation.
+
+    Attributes:
+        name: Of its statement.
+
+        columns: Name and type of the columns of `op`; the first two are always key and id.
+
+        arguments: An operation's values for the columns after those two.
+
+        won: The outcome of an operation that was applied.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    arguments: Callable[[Any], tuple[Any, ...]]
+    won: Callable[[Answer], Outcome]
+
+
+def settled(op: Op, answer: Answer) -> Outcome | MemoryFault | None:
+    """
+    What the answer of a statement says about *op*.
+
+    Returns:
+        The outcome; a fault where the stored row makes no sense; None where the row was changed while the
+        statement ran, so that it must be sent again.
+    """
+    kind = type(op)
+    if kind is not Read and answer["won"]:
+        return TELLINGS[kind].won(answer)
+    stored = answer["id"]
+    if stored is not None and stored != key_of(op.id)[1]:
+        return RecordCorrupt("the key of this id holds another one", id=op.id)
+    if kind is Read:
+        return Found(answer["version"] or 0, answer["data"])
+    row = Row() if stored is None else _row(op, answer)
+    if isinstance(row, RecordCorrupt):
+        return row
+    after, outcome = decide(row, op, seconds(answer["now"]))
+    # A repeated commit that also releases is settled, but for the release: that is sent after it.
+    return outcome if after is row or (isinstance(outcome, Committed) and row.written is not None) else None
+
+
+def must_release(op: Op, answer: Answer) -> bool:
+    """Whether *op* is a repeated commit that ends a lease which its first sending kept."""
+    return (
+        isinstance(op, Commit)
+        and op.release
+        and not answer["won"]
+        and answer["token"] == op.token
+        and answer["until"] is not None
+        and answer["w_token"] == op.token
+        and answer["w_digest"] == op.digest
+    )
+
+
+def _row(op: Op, answer: Answer) -> Row | RecordCorrupt:
+    consumed = _entry(answer, "c_") if isinstance(op, Acquire | Commit) else None
+    written = _entry(answer, "w_") if isinstance(op, Commit) else None
+    if consumed is not None and isinstance(op, Acquire | Commit) and consumed.event_key != op.event_key:
+        return RecordCorrupt("the journal holds another event under the hash of this one", id=op.id)
+    return Row(
+        version=answer["version"],
+        fence=answer["fence"],
+        token=answer["token"],
+        granted_at=seconds(answer["granted_at"]),
+        until=seconds(answer["until"]),
+        deleted_at=_optional(answer["deleted_at"]),
+        data=answer["data"],
+        consumed=consumed,
+        written=written,
+    )
+
+
+def _entry(answer: Answer, prefix: str) -> JournalEntry | None:
+    if answer[prefix + "version"] is None:
+        return None
+    return entry_of({name: answer[prefix + name] for name in _ENTRY})
+
+
+def entry_of(found: Answer) -> JournalEntry:
+    """The journal entry of a row of `step`."""
+    key = found["event_key"]
+    return JournalEntry(
+        version=found["version"],
+        event_key=None if key is None else key.decode(),
+        token=found["token"],
+        digest=found["digest"],
+        produced=found["produced"],
+        at=seconds(found["at"]),
+    )
+
+
+_ENTRY: Final = ("version", "event_key", "token", "digest", "produced", "at")
+
+
+def _optional(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
+
+
+def _raw(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def _event(event_key: str | None) -> bytes | None:
+    return None if event_key is None else blake2b(event_key.encode(), digest_size=16).digest()
+
+
+def _of_acquire(op: Acquire) -> tuple[Any, ...]:
+    return op.token, op.ttl_s, _event(op.event_key), op.holder.encode()
+
+
+def _of_commit(op: Commit) -> tuple[Any, ...]:
+    labels = op.labels
+    return (
+        op.token,
+        op.expected,
+        op.release,
+        _event(op.event_key),
+        _raw(op.event_key),
+        op.digest,
+        op.produced,
+        _raw(labels.orchestrator),
+        _raw(labels.version),
+        _raw(labels.status),
+        _raw(labels.parent),
+        op.data,
+    )
+
+
+def _acquired(answer: Answer) -> Outcome:
+    return Acquired(
+        answer["won_fence"], answer["won_version"], answer["won_data"], _optional(answer["won_deleted_at"])
+    )
+
+
+def _telling(
+    name: str, columns: str, arguments: Callable[[Any], tuple[Any, ...]], won: Callable[[Answer], Outcome]
+) -> Telling:
+    """*columns* as `name type, name type`."""
+    pairs = (column.split() for column in f"key bytea, id bytea, {columns}".rstrip(", ").split(", "))
+    return Telling(name, tuple((column, type_) for column, type_ in pairs), arguments, won)
+
+
+TELLINGS: Final[Mapping[type[Op], Telling]] = {
+    Read: _telling("read", "", lambda _: (), lambda _: Found(0, None)),
+    Acquire: _telling(
+        "acquire", "token text, ttl_s float8, event bytea, holder bytea", _of_acquire, _acquired
+    ),
+    Commit: _telling(
+        "commit",
+        "token text, expected bigint, release boolean, event bytea, event_key bytea, digest bytea, produced bytea, "
+        "orchestrator bytea, orchestrator_version bytea, status bytea, parent bytea, data bytea",
+        _of_commit,
+        lambda answer: Committed(answer["won_version"]),
+    ),
+    Renew: _telling(
+        "renew",
+        "token text, ttl_s float8",
+        lambda op: (op.token, op.ttl_s),
+        lambda answer: Renewed(seconds(answer["won_until"])),
+    ),
+    Release: _telling("release", "token text", lambda op: (op.token,), lambda _: Released(ours=True)),
+    ForceRelease: _telling(
+        "force_release", "note bytea", lambda op: (op.reason.encode(),), lambda _: Released(ours=True)
+    ),
+    Delete: _telling(
+        "delete", "force boolean", lambda op: (op.force,), lambda answer: Deleted(answer["won_existed"])
+    ),
+}
+
+
+class Texts:
+    """
+    The statements of one schema.
+
+    Args:
+        schema: Its name.
+
+        options: How much journal and history to keep.
+    """
+
+    def __init__(self, schema: str, options: MemoryOptions) -> None:
+        self._sql = load_statements("pyarvo.memory.postgres")
+        self._schema = f'"{schema}"'
+        self._history = self._sql["history_of_commit"] if options.history else ""
+        self._options = options
+        self._lone = {kind: self._text(telling, many=False) for kind, telling in TELLINGS.items()}
+        self._many = {kind: self._text(telling, many=True) for kind, telling in TELLINGS.items()}
+
+    def plain(self, name: str) -> str:
+        """A statement that is no operation."""
+        return self._filled(self._sql[name])
+
+    def statement(self, ops: Sequence[Op], wait_ms: int) -> tuple[str, list[Any]]:
+        """
+        The statement, with its parameters, of operations of one kind on different instances.
+
+        Args:
+            ops: In the order of their keys.
+
+            wait_ms: The longest wait for the lock of a row.
+        """
+        kind = type(ops[0])
+        arguments = TELLINGS[kind].arguments
+        before = self._before(kind, wait_ms)
+        if len(ops) == 1:
+            return self._lone[kind], [*before, *key_of(ops[0].id), *arguments(ops[0])]
+        rows = [(*key_of(op.id), *arguments(op)) for op in ops]
+        return self._many[kind], [*before, *map(list, zip(*rows, strict=True))]
+
+    def _before(self, kind: type[Op], wait_ms: int) -> list[Any]:
+        """The parameters that are not an operation's."""
+        if kind is Read:
+            return []
+        return [str(wait_ms), self._options.journal] if kind is Commit else [str(wait_ms)]
+
+    def _text(self, telling: Telling, *, many: bool) -> str:
+        first = {"read": 1, "commit": 3}.get(telling.name, 2)
+        numbered = [(n, name, type_) for n, (name, type_) in enumerate(telling.columns, first)]
+        if many:
+            # The planner would look into a plain parameter, count its elements, and plan anew each time.
+            arrays = ", ".join(f"(SELECT ${n}::{type_}[])" for n, _, type_ in numbered)
+            names = ", ".join(name for _, name, _ in numbered)
+            op = f"SELECT * FROM unnest({arrays}) WITH ORDINALITY AS o ({names}, n)"  # noqa: S608 - the text is ours
+        else:
+            op = "SELECT 1::bigint AS n, " + ", ".join(
+                f"${n}::{type_} AS {name}" for n, name, type_ in numbered
+            )
+        text = self._sql[telling.name].replace(
+            "WITH op AS (", "WITH op AS NOT MATERIALIZED (" if not many else "WITH op AS ("
+        )
+        return self._filled(text.replace("{op}", op))
+
+    def _filled(self, text: str) -> str:
+        parts = {
+            "{history}": self._history,
+            "{seen}": self._sql["seen"],
+            "{settings}": self._sql["settings"],
+            "{matches}": self._sql["matches"],
+            "{keep}": str(self._options.history),
+            "{schema}": self._schema,
+        }
+        for name, part in parts.items():
+            text = text.replace(name, part)
+        return text
