@@ -96,13 +96,12 @@ def read_emission(raw: object) -> Asked:
     Raises:
         InvalidEvent: It is no mapping, a field is unknown, missing or of another type.
     """
-    if isinstance(raw, Mapping) and "__extensions" in raw:  # the TypeScript system's name of the field
-        fields = dict(cast("Mapping[str, Any]", raw))
-        raw = {**fields, "extensions": fields.pop("__extensions")}
-        raw.pop("__extensions")
     try:
         return msgspec.convert(raw, Asked)
     except msgspec.ValidationError as error:
+        if isinstance(raw, Mapping) and "__extensions" in raw:  # the TypeScript system's name of the field
+            fields = dict(cast("Mapping[str, Any]", raw))
+            return read_emission({"extensions": fields.pop("__extensions"), **fields})
         raise InvalidEvent("emission", str(error)) from error
 
 
@@ -183,7 +182,15 @@ class Outbox:
         events: Those built so far.
     """
 
-    __slots__ = ("_consumed", "_contract", "_counts", "_executionunits", "_parent_subject", "events")
+    __slots__ = (
+        "_consumed",
+        "_contract",
+        "_counts",
+        "_executionunits",
+        "_parent_subject",
+        "_source",
+        "events",
+    )
 
     def __init__(
         self,
@@ -195,6 +202,7 @@ class Outbox:
     ) -> None:
         self.events: list[ArvoEvent] = []
         self._contract = contract
+        self._source = contract.type
         self._consumed = consumed
         self._parent_subject = parent_subject
         self._executionunits = executionunits
@@ -221,20 +229,24 @@ class Outbox:
             self.events.append(
                 ArvoEvent(
                     id=_chosen_id(asked.id, derived),
-                    source=self._contract.type,
+                    source=self._source,
                     type=asked.type,
                     subject=subject if isinstance(subject, str) else subject(domain, derived),
                     dataschema=route.dataschema,
                     data=data,
                     time=asked.time or utc_timestamp(),
                     to=route.to if asked.to is None else _encoded("to", asked.to),
-                    accesscontrol=_first(asked.accesscontrol, consumed.accesscontrol),
+                    accesscontrol=consumed.accesscontrol
+                    if asked.accesscontrol is None
+                    else asked.accesscontrol,
                     redirectto=(
                         route.redirectto
                         if asked.redirectto is None
                         else _encoded("redirectto", asked.redirectto)
                     ),
-                    executionunits=_first(asked.executionunits, self._executionunits),
+                    executionunits=self._executionunits
+                    if asked.executionunits is None
+                    else asked.executionunits,
                     traceparent=consumed.traceparent,
                     tracestate=consumed.tracestate,
                     parentid=route.parentid,
@@ -266,13 +278,12 @@ class Outbox:
         """The distinct domains in order, symbols resolved first."""
         if isinstance(domains, str):
             domains = (domains,)
-        if len(domains) == 1:
-            return (self._resolve_one(domains[0], route.event_domain),)
-        return dict.fromkeys([self._resolve_one(domain, route.event_domain) for domain in domains])
+        resolved = [
+            None if domain is None else self._resolve_one(domain, route.event_domain) for domain in domains
+        ]
+        return resolved if len(resolved) == 1 else dict.fromkeys(resolved)
 
-    def _resolve_one(self, domain: str | None, event_domain: str | None) -> str | None:
-        if domain is None:
-            return None
+    def _resolve_one(self, domain: str, event_domain: str | None) -> str | None:
         return resolve_domain(
             domain,
             self_domain=self._contract.domain,
@@ -287,7 +298,7 @@ class Outbox:
         self._counts[type, domain] = n + 1
         consumed = self._consumed
         return derived_id(
-            handler=self._contract.type,
+            handler=self._source,
             subject=consumed.subject,
             source=consumed.source,
             id=consumed.id,
@@ -317,7 +328,3 @@ def _encoded(field: str, text: str) -> str:
         return encode_uri(text)
     except UnicodeEncodeError as error:
         raise InvalidEvent(field, "must be Unicode text") from error
-
-
-def _first(asked: Any, otherwise: Any) -> Any:
-    return otherwise if asked is None else asked

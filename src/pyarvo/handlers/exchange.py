@@ -201,7 +201,7 @@ class OrchestrationOutbox(Outbox):
             subject=subject,
             parentid=self._consumed.id,
             to=asked.type,
-            redirectto=self._contract.type,
+            redirectto=self._source,
             domains=self._domains["services"],
         )
 

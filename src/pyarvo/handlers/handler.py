@@ -29,6 +29,7 @@ from pyarvo.handlers.result import ExecutionResult, Outcome
 
 __all__ = ["ArvoEventHandler", "HandlerFunction", "create_arvo_event_handler"]
 
+_LISTS = (list, tuple)
 _log = logging.getLogger("pyarvo.handlers")
 
 
@@ -204,6 +205,4 @@ def create_arvo_event_handler(
 def _as_list(outputs: object) -> Sequence[Any]:
     if not outputs:
         return ()
-    if isinstance(outputs, list | tuple):
-        return cast("Sequence[Any]", outputs)
-    return (outputs,)
+    return cast("Sequence[Any]", outputs) if isinstance(outputs, _LISTS) else (outputs,)

@@ -7,14 +7,12 @@ from copy import copy
 from functools import cached_property
 from typing import Any, cast
 
-from msgspec.structs import force_setattr
+from msgspec.structs import asdict, force_setattr
 
 from pyarvo.contracts import VersionedArvoContract
 from pyarvo.events import ArvoEvent
 
 __all__ = ["ReceivedEvent", "recalled", "received", "validated", "with_data"]
-
-_CARRIED = tuple(name for name in ArvoEvent.__struct_fields__ if name != "data")
 
 
 class ReceivedEvent(ArvoEvent, frozen=True, kw_only=True, dict=True):
@@ -55,8 +53,9 @@ def received(event: ArvoEvent, contract: VersionedArvoContract) -> ReceivedEvent
     Raises:
         ContractViolation: Its data does not fit.
     """
-    fields = {name: getattr(event, name) for name in _CARRIED}
-    checked = ReceivedEvent(**fields, data=validated(event, contract))
+    fields = asdict(event)
+    fields["data"] = validated(event, contract)
+    checked = ReceivedEvent(**fields)
     vars(checked).update(contract=contract, raw=event.data)
     return checked
 

@@ -61,6 +61,12 @@ class ResumableResult(TypedDict, total=False):
     output: Mapping[str, Any] | None
 
 
+_RESULT_PARTS: dict[str, Any] = {
+    "context": (dict, Mapping),
+    "services": (list, tuple),
+    "output": (dict, Mapping),
+}
+
 ResumableFunction = Callable[[ResumableCall], Awaitable[ResumableResult | None]]
 
 
@@ -248,14 +254,12 @@ def _read_result(result: object) -> ResumableResult:
             f"a resumable's function returns a mapping or None, not {type(result).__name__}"
         )
     parts = cast("Mapping[str, Any]", result)
-    for name, kind in (("context", Mapping), ("services", Sequence), ("output", Mapping)):
-        if parts.get(name) is not None and not isinstance(parts[name], kind):
-            raise ContractViolation(
-                f"a resumable's result: {name!r} must not be {type(parts[name]).__name__}"
-            )
-    unknown = parts.keys() - ResumableResult.__annotations__.keys()
-    if unknown:
-        raise ContractViolation(f"a resumable's result: {min(unknown)!r} is unknown")
+    for name, value in parts.items():
+        kind = _RESULT_PARTS.get(name)
+        if kind is None:
+            raise ContractViolation(f"a resumable's result: {name!r} is unknown")
+        if value is not None and not isinstance(value, kind):
+            raise ContractViolation(f"a resumable's result: {name!r} must not be {type(value).__name__}")
     return cast("ResumableResult", parts)
 
 
