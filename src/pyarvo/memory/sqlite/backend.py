@@ -103,8 +103,8 @@ class SqliteBackend:
             except sqlite3.Error as error:
                 job.fault = fault_of(error, self._path)
                 self._reading.drop_unless(is_busy(error))
-            except MemoryFault as fault:
-                job.fault = fault
+            except Exception as error:  # noqa: BLE001 - it is that caller's; the jobs beside it have none
+                job.fault = error
 
     def _write_jobs(self, jobs: list[Job[Sequence[Op]]]) -> None:
         ops = [op for job in jobs for op in job.work]
@@ -144,6 +144,9 @@ class SqliteBackend:
             fault = fault_of(error, self._path, committing=committing)
             self._writing.drop_unless(is_busy(error))
             raise fault from error
+        except BaseException:
+            self._writing.close()  # rolls back: a transaction left open would lock every other process out
+            raise
         return outcomes
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
 from typing import Any, Generic, TypeVar
+
+from pyarvo.errors import MemoryClosed
 
 __all__ = ["Job", "Worker"]
 
@@ -46,6 +49,7 @@ class Worker(Generic[W]):
         self._stop = stop
         self._queue: SimpleQueue[Job[W] | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self._closed = False
         self._mutex = Lock()
 
     async def run(self, work: W) -> Any:
@@ -53,21 +57,29 @@ class Worker(Generic[W]):
         Hand *work* over and wait for its result.
 
         Work that was handed over runs, also when the caller is cancelled.
+
+        Raises:
+            MemoryClosed: After `close`.
         """
         job = Job(work, asyncio.get_running_loop())
         with self._mutex:
+            if self._closed:
+                raise MemoryClosed("this memory was closed; open another")
             if self._thread is None:
-                self._thread = Thread(target=self._live, name=self._name, daemon=True)
-                self._thread.start()
-        self._queue.put(job)
+                thread = Thread(target=self._live, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
+            self._queue.put(job)
         return await job.future
 
     async def close(self) -> None:
         """Finish what was handed over, then end the thread."""
         with self._mutex:
+            self._closed = True
             thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
         if thread is not None:
-            self._queue.put(None)
             await asyncio.to_thread(thread.join)
 
     def _live(self) -> None:
@@ -104,7 +116,7 @@ def _deliver(jobs: Iterable[Job[Any]]) -> None:
     for job in jobs:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, mine in by_loop.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
             loop.call_soon_threadsafe(_settle, mine)
 
 
