@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pyarvo.errors import (
     EventConsumed,
+    InvalidOption,
     LeaseLost,
     MemoryFault,
     MemoryUnavailable,
@@ -23,6 +24,7 @@ from pyarvo.errors import (
     WriteConflict,
     WriteOutcomeUnknown,
 )
+from pyarvo.events.labels import Labels
 from pyarvo.memory.access import misanswer
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.callers import Callers, Cell
@@ -208,6 +210,8 @@ class LeasedMemory(QueryLevel):
             raise LeaseLost("a replay holds no lease", id=lease.id, operation=operation)
         digest = digest_of(raw, key, produced)
         labels = self._options.labels_of(lease.id, data)
+        if type(labels) is not Labels:
+            raise InvalidOption("labels_of", f"must return Labels, returned {type(labels).__name__}")
         op = Commit(lease.id, lease.token, lease.version, raw, digest, labels, key, produced, release)
         outcome = await self._ask(op, self._options.deadline_s, operation)
         if isinstance(outcome, Committed):

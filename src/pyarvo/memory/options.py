@@ -110,6 +110,9 @@ class MemoryOptions:
         check_number("tombstone_s", self.tombstone_s, float, 60.0, 10 * 365 * 86_400.0)
         if not isinstance(self.batching, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are untyped too
             raise InvalidOption("batching", f"must be true or false, is {self.batching!r}")
+        if not callable(self.labels_of):
+            raise InvalidOption("labels_of", "must be a function, and cannot be given in a URL")
+        _check_holder(self.holder)
         if not self.holder:
             object.__setattr__(self, "holder", _this_process())
 
@@ -160,3 +163,21 @@ def check_number(name: str, value: object, kind: type, low: float, high: float) 
     allowed = int if kind is int else int | float
     if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
         raise InvalidOption(name, f"must be {low:,} to {high:,}, is {value!r}")
+
+
+def _check_holder(holder: object) -> None:
+    if not isinstance(holder, str) or len(holder) > 256:
+        raise InvalidOption("holder", "must be text of at most 256 characters")
+    if not holder.isprintable():
+        raise InvalidOption("holder", "must be printable text")
+
+
+def check_clock(clock: object) -> None:
+    """
+    Refuse a clock that cannot be read.
+
+    Raises:
+        InvalidOption: Not a function.
+    """
+    if not callable(clock):
+        raise InvalidOption("clock", "must be a function, and cannot be given in a URL")

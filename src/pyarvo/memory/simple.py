@@ -26,7 +26,7 @@ from pyarvo.memory.decide import (
     is_held,
 )
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.memory.options import MemoryOptions, OptionFields
+from pyarvo.memory.options import MemoryOptions, OptionFields, check_clock
 
 __all__ = ["SimpleBackend", "SimpleMachineMemory", "open_simple"]
 
@@ -230,6 +230,8 @@ class SimpleMachineMemory(LeasedMemory):
     """
 
     def __init__(self, *, clock: Callable[[], float] | None = None, **options: Unpack[OptionFields]) -> None:
+        if clock is not None:
+            check_clock(clock)
         parsed = MemoryOptions.of(options)
         super().__init__(SimpleBackend(parsed, clock), parsed)
 

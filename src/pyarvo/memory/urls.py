@@ -49,7 +49,10 @@ def open_memory(url: str, **options: Any) -> LeasedMemory:
     scheme, separator, _ = url.partition("://")
     if not separator or not scheme:
         raise InvalidOption("url", f"must be scheme://..., known schemes are {', '.join(_schemes())}")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise InvalidOption("url", f"is none: {exc}") from exc
     if parts.fragment:
         raise InvalidOption("url", "has a fragment (#...); write # as %23")
     try:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.memory.options import MemoryOptions, OptionFields
+from pyarvo.memory.options import MemoryOptions, OptionFields, check_clock
 from pyarvo.memory.sqlite.backend import SqliteBackend
 from pyarvo.memory.sqlite.connection import Synchronous
 
@@ -45,11 +45,12 @@ class SqliteMachineMemory(LeasedMemory):
         clock: Callable[[], float] = time.time,
         **options: Unpack[OptionFields],
     ) -> None:
-        name = os.fspath(path)
+        name = os.fsdecode(path)
         if not name or name == ":memory:" or "\0" in name:
             raise InvalidOption("path", f"must name a file, is {name!r}")
         if synchronous not in get_args(Synchronous):
             raise InvalidOption("synchronous", f"must be full or normal, is {synchronous!r}")
+        check_clock(clock)
         parsed = MemoryOptions.of(options)
         super().__init__(SqliteBackend(name, parsed, synchronous, clock), parsed)
 
@@ -59,4 +60,6 @@ def open_sqlite(url: str, **options: Any) -> SqliteMachineMemory:
     host, slash, path = url.partition("://")[2].partition("/")
     if host or not slash or not path:
         raise InvalidOption("url", "sqlite takes a path: sqlite:///relative.db or sqlite:////absolute.db")
+    if "path" in options:
+        raise InvalidOption("path", "stands in the URL itself: sqlite:///relative.db")
     return SqliteMachineMemory(unquote(path), **options)
