@@ -1,0 +1,138 @@
+"""SQLite's threads: what goes wrong in one job stays there, and closing leaves nothing behind."""
+
+# It reaches into the threads.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from pyarvo.errors import InvalidOption, MemoryClosed
+from pyarvo.memory import Find, SqliteMachineMemory
+from pyarvo.memory.sqlite.worker import Job, Worker, _deliver
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    """A file; afterwards no thread of a memory is left."""
+    yield tmp_path / "memory.db"
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pyarvo")] == []
+
+
+def nobody_writes(file: Path) -> bool:
+    """Whether a writer that does not wait gets in."""
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    return True
+
+
+async def test_a_fault_that_is_none_of_sqlites_leaves_no_transaction_open(file: Path) -> None:
+    times: list[Any] = [1.0, 2.0]
+
+    def clock() -> float:
+        if not times:
+            raise ZeroDivisionError("a clock that broke")
+        return times.pop(0)
+
+    async with SqliteMachineMemory(file, clock=clock, lock_attempts=1) as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        await memory.commit(lease, {"n": 1}, release=False)
+        with pytest.raises(ZeroDivisionError):
+            await memory.commit(lease, {"n": 2})
+        assert nobody_writes(file)
+        times[:] = [3.0]
+        assert await memory.commit(lease, {"n": 2}) == 2
+
+
+async def test_labels_that_are_none_are_refused_before_anything_is_sent(file: Path) -> None:
+    def bad(_id: str, _data: object) -> Any:
+        return None
+
+    async with SqliteMachineMemory(file, labels_of=bad) as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        with pytest.raises(InvalidOption, match="must return Labels, returned NoneType"):
+            await memory.commit(lease, {"n": 1})
+        assert nobody_writes(file)
+        assert await memory.read("a") is None
+
+
+async def test_a_bad_query_does_not_fail_the_reads_beside_it(file: Path) -> None:
+    async with SqliteMachineMemory(file) as memory:
+        await memory.ping()
+        gate = threading.Event()
+        waiting = asyncio.create_task(memory._backend._read(lambda _store: gate.wait()))  # type: ignore[attr-defined] - SQLite's
+        await asyncio.sleep(0)
+        queries = [
+            asyncio.create_task(memory.count()),
+            asyncio.create_task(memory.count(Find(status="\ud800"))),
+            asyncio.create_task(memory.count()),
+        ]
+        await asyncio.sleep(0)
+        gate.set()
+        assert await waiting
+        one, bad, two = await asyncio.gather(*queries, return_exceptions=True)
+        assert (one, two) == (0, 0)
+        assert isinstance(bad, UnicodeEncodeError)
+
+
+async def test_a_call_in_the_same_turn_as_close_is_answered(file: Path) -> None:
+    for _ in range(20):
+        memory = SqliteMachineMemory(file)
+        await memory.ping()
+        call = asyncio.create_task(memory.lock("a"))
+        closing_it = asyncio.create_task(memory.close())
+        answers = await asyncio.wait_for(asyncio.gather(call, closing_it, return_exceptions=True), 5)
+        assert answers[0] in (True, False) or isinstance(answers[0], MemoryClosed)
+        assert answers[1] is None
+
+
+async def test_an_acquire_cancelled_just_before_close_leaves_no_lease(file: Path) -> None:
+    async with SqliteMachineMemory(file) as first:
+        await first.ping()
+        for turns in range(6):
+            memory = SqliteMachineMemory(file)
+            await memory.ping()
+            acquiring = asyncio.create_task(memory.acquire("a"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            acquiring.cancel()
+            await memory.close()
+            await asyncio.gather(acquiring, return_exceptions=True)
+            lease = await first.acquire("a")
+            assert lease is not None
+            assert await first.release(lease)
+
+
+async def test_a_worker_takes_no_work_after_its_end(file: Path) -> None:
+    worker: Worker[int] = Worker("pyarvo-test", _double, lambda: None)
+    assert await worker.run(2) == 4
+    await worker.close()
+    await worker.close()
+    with pytest.raises(MemoryClosed):
+        await worker.run(3)
+
+
+def _double(jobs: list[Job[int]]) -> None:
+    for job in jobs:
+        job.result = 2 * job.work
+
+
+async def test_a_loop_that_closed_meanwhile_does_not_end_the_thread() -> None:
+    loop = asyncio.new_event_loop()
+    job: Job[int] = Job(1, loop)
+    loop.close()
+    alive: Job[int] = Job(2, asyncio.get_running_loop())
+    alive.result = 5
+    _deliver(cast("list[Job[Any]]", [job, alive]))
+    assert await alive.future == 5
