@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,15 @@ from pyarvo.contracts import ArvoContract, VersionedArvoContract
 from pyarvo.errors import ConfigViolation
 from pyarvo.handlers.received import ReceivedEvent
 
-__all__ = ["CallContracts", "CallDomain", "HandlerCall", "LazyMapping", "ResumableCall", "check_functions"]
+__all__ = [
+    "CallContracts",
+    "CallDomain",
+    "HandlerCall",
+    "LazyMapping",
+    "ResumableCall",
+    "caller_cancelled",
+    "check_functions",
+]
 
 V = TypeVar("V")
 
@@ -120,6 +129,17 @@ class LazyMapping(Mapping[str, V]):
 
     def __repr__(self) -> str:
         return repr(self._made)
+
+
+def caller_cancelled() -> bool:
+    """
+    Whether a `CancelledError` that came out of user code is for the caller: somebody cancelled the running task.
+
+    If not, user code awaited something that it had cancelled itself: an error like any other, which must not end
+    the caller's task.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def check_functions(handler: Mapping[str, object], contract: ArvoContract) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
@@ -15,7 +16,7 @@ from pyarvo.errors import (
     ViolationError,
 )
 from pyarvo.events import ArvoDomain, ArvoEvent, parse_dataschema
-from pyarvo.handlers.call import CallDomain, HandlerCall, check_functions
+from pyarvo.handlers.call import CallDomain, HandlerCall, caller_cancelled, check_functions
 from pyarvo.handlers.emission import (
     Emission,
     Outbox,
@@ -89,8 +90,11 @@ class ArvoEventHandler:
             events = await self._run(event, contract)
         except ViolationError:
             raise
+        except asyncio.CancelledError as error:
+            if caller_cancelled():
+                raise
+            return ExecutionResult(self._told(event, contract, error), Outcome.FAILED)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is told to the sender
-            _log.exception("%s: user code failed on event %s", self.source, event.id)
             return ExecutionResult(self._told(event, contract, error), Outcome.FAILED)
         return ExecutionResult(events, Outcome.RAN)
 
@@ -105,8 +109,9 @@ class ArvoEventHandler:
         return tuple(outbox.events)
 
     def _told(
-        self, event: ArvoEvent, contract: VersionedArvoContract, error: Exception
+        self, event: ArvoEvent, contract: VersionedArvoContract, error: BaseException
     ) -> tuple[ArvoEvent, ...]:
+        _log.error("%s: user code failed on event %s", self.source, event.id, exc_info=error)
         outbox = self._outbox(event, contract)
         outbox.put_error(
             create_arvo_error(error),

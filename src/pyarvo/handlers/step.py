@@ -34,6 +34,7 @@ from pyarvo.events import ArvoEvent
 from pyarvo.events.ids import event_key
 from pyarvo.events.subject import ParsedSubject, parse_subject
 from pyarvo.events.uri import is_uri
+from pyarvo.handlers.call import caller_cancelled
 from pyarvo.handlers.emission import ErrorData
 from pyarvo.handlers.renewal import while_renewed
 from pyarvo.handlers.result import ExecutionResult, Outcome
@@ -181,11 +182,15 @@ class Stepper:
             return await (while_renewed(self._memory, lease, work) if self._core.suspends else work)
         except ViolationError:
             raise
+        except asyncio.CancelledError as error:
+            if caller_cancelled():
+                raise
+            return self._failure(run, error)
         except Exception as error:  # noqa: BLE001 - whatever user code raises ends the workflow, on record
-            _log.exception("%s: user code failed on event %s", self._source, run.event.id)
             return self._failure(run, error)
 
-    def _failure(self, run: Run, error: Exception) -> Change:
+    def _failure(self, run: Run, error: BaseException) -> Change:
+        _log.error("%s: user code failed on event %s", self._source, run.event.id, exc_info=error)
         told = create_arvo_error(error)
         fields = {**(run.record or {}), "executionStatus": "failure", "error": told}
         return Change(self._core.failure_events(run, told), fields, Outcome.FAILED)

@@ -14,7 +14,14 @@ from pyarvo.errors import (
     TransactionCause,
     TransactionViolation,
 )
-from pyarvo.handlers import ArvoResumable, Outcome, ResumableCall, ResumableResult, create_arvo_resumable
+from pyarvo.handlers import (
+    ArvoResumable,
+    Outcome,
+    ResumableCall,
+    ResumableResult,
+    create_arvo_event_handler,
+    create_arvo_resumable,
+)
 
 
 async def job(call: ResumableCall) -> ResumableResult:
@@ -228,3 +235,35 @@ async def test_a_callers_timeout_is_the_callers(world: Any, memory: Any) -> None
             await resumable(world, memory, function).execute(world.init())
     assert await memory.is_free(world.subject())
     assert await memory.read(world.subject()) is None
+
+
+async def cancels_itself(call: Any) -> None:
+    waiting = asyncio.ensure_future(asyncio.Event().wait())
+    waiting.cancel()
+    await waiting
+
+
+async def test_what_the_function_cancelled_itself_is_its_own_error(world: Any, memory: Any) -> None:
+    result = await resumable(world, memory, cancels_itself).execute(world.init())
+    assert (result.outcome, result.events[0].data["errorName"]) == (Outcome.FAILED, "CancelledError")
+    assert await memory.is_free(world.subject())
+
+
+async def test_so_it_is_in_a_stateless_handler(world: Any) -> None:
+    handler = create_arvo_event_handler(
+        contract=world.add, executionunits=1, handler={"1.0.0": cancels_itself}
+    )
+    result = await handler.execute(world.request())
+    assert (result.outcome, result.events[0].data["errorName"]) == (Outcome.FAILED, "CancelledError")
+
+
+async def test_a_stateless_handler_is_cancelled_by_its_caller(world: Any) -> None:
+    function = Waiting()
+    waiting: Any = function
+    handler = create_arvo_event_handler(contract=world.add, executionunits=1, handler={"1.0.0": waiting})
+    execution = asyncio.create_task(handler.execute(world.request()))
+    await function.began.wait()
+    execution.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await execution
+    assert function.cancelled
