@@ -7,7 +7,6 @@ import itertools
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,40 +14,11 @@ import aiosqlite
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from benchmarks.turns import Row, Work, compare
+from benchmarks.crowd import One, Record, crowd, record_of
+from benchmarks.turns import Row, compare
 from pyarvo.memory import SqliteMachineMemory, Step
 
-Record = dict[str, object]
-One = Callable[[int, int], Awaitable[None]]
-
 _crowds = itertools.count()
-
-
-def record_of(size: int) -> Record:
-    """A record whose JSON has about *size* bytes: some fields, and a list of small objects."""
-    items = [{"sku": f"sku-{n:06}", "count": n, "price": n * 1.25, "in_stock": True} for n in range(size // 70)]
-    return {"executionStatus": "normal", "status": "active", "note": "x" * 60, "items": items}
-
-
-def crowd(one: One, tasks: int, steps: int) -> Work:
-    """*tasks* concurrent tasks, each doing *steps* steps on an instance of its own."""
-    rounds = itertools.count()
-
-    async def work() -> list[float]:
-        turn = next(rounds)
-
-        async def run(task: int) -> list[float]:
-            spent: list[float] = []
-            for step in range(steps):
-                started = time.perf_counter()
-                await one(task, turn * steps + step)
-                spent.append(time.perf_counter() - started)
-            return spent
-
-        done = await asyncio.gather(*(run(task) for task in range(tasks)))
-        return [each for spent in done for each in spent]
-
-    return work
 
 
 def ours(memory: SqliteMachineMemory, record: Record) -> One:
@@ -83,7 +53,9 @@ def plain(connection: aiosqlite.Connection, record: Record) -> One:
             json.loads(data)
         raw = json.dumps(record)
         async with mutex:
-            await connection.execute("UPDATE state SET data = ?, until = 0 WHERE id = ?", (raw, f"instance-{task}"))
+            await connection.execute(
+                "UPDATE state SET data = ?, until = 0 WHERE id = ?", (raw, f"instance-{task}")
+            )
             await connection.commit()
 
     return one
@@ -111,16 +83,24 @@ async def run(*, quick: bool) -> list[Row]:
         for pragma in ("journal_mode = WAL", "synchronous = FULL"):
             await connection.execute(f"PRAGMA {pragma}")
         await connection.execute("CREATE TABLE state (id TEXT PRIMARY KEY, until REAL, data TEXT)")
-        saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(directory / "saver.db")))
+        saver = await stack.enter_async_context(
+            AsyncSqliteSaver.from_conn_string(str(directory / "saver.db"))
+        )
         await saver.setup()
         await saver.conn.execute("PRAGMA synchronous = FULL")
-        for size, tasks, target, far in ((2_000, 64, 8.0, 12.0), (2_000, 1, 0.9, None), (50_000, 64, 5.0, None)):
+        for size, tasks, target, far in (
+            (2_000, 64, 8.0, 12.0),
+            (2_000, 1, 0.9, None),
+            (50_000, 64, 5.0, None),
+        ):
             record = record_of(size)
             steps = (10 if quick else 30) if tasks > 1 else (100 if quick else 300)
             mine = crowd(ours(memory, record), tasks, steps if size < 10_000 else steps // 3)
             what = f"SQLite step, synchronous=FULL, {size:,} B, {tasks} tasks"
             peer = crowd(plain(connection, record), tasks, max(3, steps // 6) if tasks > 1 else steps)
-            rows.append(await compare(what, mine, "aiosqlite, 2 statements", peer, target=target, rounds=rounds))
+            rows.append(
+                await compare(what, mine, "aiosqlite, 2 statements", peer, target=target, rounds=rounds)
+            )
             other = crowd(checkpointer(saver, record), tasks, max(2, steps // 8) if tasks > 1 else steps // 2)
             name = "langgraph-checkpoint-sqlite, get + put"
             rows.append(await compare(what, mine, name, other, target=far, rounds=rounds))
