@@ -46,8 +46,7 @@ def print_json(answer: Any) -> None:
 
     Times are ISO-8601 in UTC. All but printable ASCII is escaped, so that no stored character reaches a terminal.
     """
-    text = json.dumps(msgspec.to_builtins(answer), indent=2).replace("\x7f", "\\u007f")
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(json.dumps(msgspec.to_builtins(answer), indent=2) + "\n")
 
 
 def console() -> Console:

@@ -23,7 +23,7 @@ PARCEL = "arvo.orc.shop.parcel"
 HOSTILE = (
     "[red]order[/red] [link=https://evil.test]x[/link]",
     "order \x1b[31mred\x1b[0m \x1b]0;title\x07",
-    "two\nlines\tand \x9b31m C1",
+    "two\nlines\tand \x9b31m C1 \x7f DEL",
     "right-to-left \u202e txt.exe",
     "-starts-with-a-dash-0001",
 )

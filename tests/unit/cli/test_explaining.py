@@ -113,6 +113,13 @@ def test_a_finished_child_whose_answer_is_missing_is_told() -> None:
     assert "redeliver the last event of that execution" in explanation.next[0].why
 
 
+def test_of_two_awaited_children_the_unfinished_one_comes_first() -> None:
+    done = replace(CHILD, id="parcel-0", status="done")
+    steps = [asking("ask-0", "parcel-0"), asking("ask-1", "parcel-1")]
+    explanation = explain(facts(children=(done, CHILD), steps=steps))
+    assert commands(explanation)[0] == "pyarvo instances explain parcel-1"
+
+
 def test_commands_repeat_the_memory_and_quote_every_id() -> None:
     hostile = replace(PLAIN, id="-a b; rm $HOME")
     explanation = explain(facts(hostile, memory="sqlite:///a b.db"))

@@ -275,6 +275,20 @@ def test_tree_names_a_parent_that_is_elsewhere(shelf: Any) -> None:
     assert "is not in this store" in shelf.run("instances", "tree", shelf.ids["orphan"]).stdout
 
 
+def test_a_circle_of_parents_is_walked_once(shop: Any) -> None:
+    with sqlite3.connect(shop.path) as connection:
+        pair = (shop.ids["parcel"], shop.ids["order"])
+        connection.execute("UPDATE instance SET parent = ? WHERE id = ?", pair)
+    connection.close()
+    answer = shop.json("instances", "tree", shop.ids["order"])
+    seen: list[str] = []
+    waiting = [answer["root"]]
+    for branch in waiting:
+        seen.append(branch["instance"]["id"])
+        waiting += branch["children"]
+    assert sorted(seen) == sorted(shop.ids[name] for name in ("order", "parcel", "old_parcel"))
+
+
 # --------------------------------------------------------------------------------------------------- explain
 
 
@@ -339,6 +353,30 @@ def test_a_dead_holder_is_noticed(shelf: Any) -> None:
     answer = shelf.json("instances", "explain", shelf.ids["held"])
     assert answer["next"][0]["argv"][3:5] == ["locks", "release"]
     assert "no longer runs" in answer["next"][0]["why"]
+
+
+def test_whether_a_holder_elsewhere_lives_is_not_guessed(shop: Any) -> None:
+    with sqlite3.connect(shop.path) as connection:
+        connection.execute(
+            "UPDATE instance SET holder = 'another-host:4194305' WHERE id = ?", [shop.ids["held"]]
+        )
+    connection.close()
+    answer = shop.json("instances", "explain", shop.ids["held"])
+    assert answer["lease"]["holder"] == "another-host:4194305"
+    assert answer["next"][0]["argv"][3:5] == ["instances", "explain"]
+
+
+def test_long_answers_are_cut_on_the_page_and_whole_in_json(shop: Any) -> None:
+    with sqlite3.connect(shop.path) as connection:
+        connection.execute(
+            "UPDATE instance SET parent = ? WHERE version > 0 AND id <> ?", [shop.ids["order"]] * 2
+        )
+    connection.close()
+    unfinished = shop.json("instances", "explain", shop.ids["order"])["children"]["unfinished"]
+    assert len(unfinished) == 9
+    text = shop.run("instances", "explain", shop.ids["order"]).stdout
+    assert "and 4 more: -o json" in text
+    assert len(text.splitlines()) <= 24
 
 
 def test_explain_shows_parents(shelf: Any) -> None:
