@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pyarvo.cli.demo import demo
 from pyarvo.cli.diagram import diagram
 from pyarvo.cli.exits import Stop, code_of, redacted, report
 from pyarvo.cli.instances import instances
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.add_typer(instances, name="instances")
 app.add_typer(locks, name="locks")
 app.command("diagram")(diagram)
+app.command("demo")(demo)
 
 
 def _print_version(wanted: bool) -> None:
