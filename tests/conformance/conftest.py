@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.servers.nats import nats_url
 
 from .place import KINDS, Place
+from .place_nats import NatsPlace
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that takes records as large as the others do."""
+    with nats_url(tmp_path_factory.mktemp("nats"), settings=["max_payload: 12MB"]) as url:
+        yield url
+
+
+@pytest.fixture(params=[*KINDS, "nats"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty store; afterwards neither a task nor a thread is left."""
-    place = Place(request.param, tmp_path)
+    if request.param == "nats":
+        place = NatsPlace(tmp_path, request.getfixturevalue("nats_server"))
+    else:
+        place = Place(request.param, tmp_path)
     yield place
     await place.close()
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Final, TypedDict, Unpack, get_args, overload
 
 from pyarvo.errors import InvalidOption
@@ -70,7 +71,7 @@ class NatsMachineMemory(LeasedMemory):
         tls: Whether to insist on TLS.
 
         options: See `MemoryOptions`. `journal` is 128 at most here, and `record_limit` what the server takes
-            (`max_payload`) less 64 KiB, for record and events of one step together.
+            (`max_payload`) less 64 KiB, for record and events of one step together. `batching` changes nothing.
 
     Raises:
         InvalidOption: The URL or an option is not understood or out of its bounds.
@@ -90,12 +91,15 @@ class NatsMachineMemory(LeasedMemory):
         mine, rest = _split(dict(options))
         address = None
         if url is not None:
-            address, named = _address(url, mine)
+            address, named = _address(url, credentials=mine["credentials"], tls=mine["tls"])
             if named:
                 if "bucket" in options and options["bucket"] != named:
                     raise InvalidOption("bucket", f"is {options['bucket']!r}, and {named!r} in the URL")
                 mine["bucket"] = _bucket(named, mine["bucket"].replicas, mine["bucket"].storage)
         parsed = MemoryOptions.of(rest)
+        # Each call is a message of its own and all share one connection: calls that wait go out together anyway, and
+        # as one batch the slowest would hold up the others.
+        parsed = replace(parsed, batching=False)
         super().__init__(NatsBackend(address, client, mine["bucket"], parsed), parsed)
 
 
@@ -130,7 +134,7 @@ def _bucket(name: object, replicas: object, storage: object) -> BucketOptions:
     return BucketOptions(bucket=name, replicas=int(str(replicas)), storage=kind)
 
 
-def _address(url: str, mine: _Mine) -> tuple[Address, str]:
+def _address(url: str, *, credentials: str | None, tls: bool) -> tuple[Address, str]:
     """Servers and bucket of a URL. Nothing of it is repeated in errors: it may hold a password."""
     scheme, separator, rest = url.partition("://")
     if scheme.lower() != "nats" or not separator:
@@ -146,8 +150,8 @@ def _address(url: str, mine: _Mine) -> tuple[Address, str]:
         user=user if colon else None,
         password=password if colon else None,
         token=user if at and not colon else None,
-        credentials=mine["credentials"],
-        tls=mine["tls"],
+        credentials=credentials,
+        tls=tls,
     )
     return address, bucket.rstrip("/")
 

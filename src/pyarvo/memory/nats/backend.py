@@ -11,16 +11,18 @@ from time import monotonic
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
 from nats.aio.client import Client
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import JournalEntry, Op, Outcome
 from pyarvo.memory.nats.bucket import Bucket, BucketOptions
-from pyarvo.memory.nats.entry import JOURNAL, Entry
+from pyarvo.memory.nats.entry import Entry, is_forgotten
+from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Address, Link
 from pyarvo.memory.nats.scan import matches, messages, stored_of
-from pyarvo.memory.nats.store import Store
+from pyarvo.memory.nats.store import Clock, Store
 from pyarvo.memory.nats.sweep import sweep
 from pyarvo.memory.options import MemoryOptions
 
@@ -43,19 +45,27 @@ class NatsBackend:
         bucket: How the bucket is, and is made.
 
         options: See `MemoryOptions`.
+
+        clock: Seconds since the epoch, for tests; None = the server's.
     """
 
     name: ClassVar[str] = "nats"
     immediate: ClassVar[bool] = False
 
     def __init__(
-        self, address: Address | None, client: Client | None, bucket: BucketOptions, options: MemoryOptions
+        self,
+        address: Address | None,
+        client: Client | None,
+        bucket: BucketOptions,
+        options: MemoryOptions,
+        *,
+        clock: Clock | None = None,
     ) -> None:
         self._address = address
         self._client = client
         self._bucket = bucket
         self._options = options
-        self._journal = min(options.journal, JOURNAL)
+        self._clock = clock
         self._stores: WeakKeyDictionary[asyncio.AbstractEventLoop, Store] = WeakKeyDictionary()
         self._mutex = Lock()
         self._sweep_at = 0.0
@@ -91,12 +101,13 @@ class NatsBackend:
                     )
                 bucket = Bucket(self._bucket, self._options.deadline_s)
                 link = Link(self._address, self._client, bucket.greet)
-                store = self._stores[loop] = Store(link, bucket, self._options, self._journal)
+                store = self._stores[loop] = Store(link, bucket, self._options, self._clock)
             return store
 
     def _sweep_now_and_then(self, store: Store) -> None:
-        if monotonic() >= self._sweep_at:
-            self._sweep_at = monotonic() + _SWEEP_EVERY_S
+        clock = self._clock or monotonic
+        if clock() >= self._sweep_at:
+            self._sweep_at = clock() + _SWEEP_EVERY_S
             store.in_background(sweep(store, self._options.tombstone_s, self._options.deadline_s))
 
     # --- queries ----------------------------------------------------------------------------------------------
@@ -110,11 +121,23 @@ class NatsBackend:
         return Stored(id, entry.row, entry.labels, entry.created_at, entry.updated_at, now, entry.serial)
 
     async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
-        found = None if before is None else self._scanned_of(what)
-        if found is None:
-            found = sorted([stored async for stored in self._matching(what)], key=lambda each: -each.serial)
-            self._scanned = (what, monotonic(), found)
+        if before is not None:
+            known = self._scanned_of(what)
+            if known is not None:
+                return await self._again([each.id for each in known if each.serial < before], what, limit)
+        found = sorted([stored async for stored in self._matching(what)], key=lambda each: -each.serial)
+        self._scanned = (what, monotonic(), found)
         return [each for each in found if before is None or each.serial < before][:limit]
+
+    async def _again(self, ids: list[str], what: Find, limit: int) -> list[Stored]:
+        """The first *limit* of *ids* that are still there and still match, as they are now."""
+        found: list[Stored] = []
+        while ids and len(found) < limit:
+            some, ids = ids[: limit - len(found)], ids[limit - len(found) :]
+            for stored in await asyncio.gather(*(self.get(id) for id in some)):
+                if stored is not None and matches(stored, what):
+                    found.append(replace(stored, row=replace(stored.row, data=None)))
+        return found
 
     def _scanned_of(self, what: Find) -> list[Stored] | None:
         """What the scan for an earlier page found: its later pages come from it."""
@@ -129,24 +152,29 @@ class NatsBackend:
     async def _matching(self, what: Find) -> AsyncIterator[Stored]:
         store = await self._store()
         now = await store.now()
-        stored: Stored | None
         if what.parent is not None:
-            for id in await self._children(store, what.parent):
-                stored = await self.get(id)
-                if stored is not None and matches(stored, what):
-                    yield stored
+            children = await self._children(store, what.parent)
+            for stored in await self._again(children, what, len(children)):
+                yield stored
             return
         found = messages(store.link, store.bucket.stream, store.bucket.keys.entries, headers_only=True)
         async with aclosing(found):
             async for message in found:
                 stored = stored_of(message, now)
-                if matches(stored, what):
+                if matches(stored, what) and not is_forgotten(
+                    stored.row, stored.updated_at, now, self._options.tombstone_s
+                ):
                     yield stored
 
     async def _children(self, store: Store, parent: str) -> list[str]:
-        subjects = store.bucket.keys.children(parent)
-        found = messages(store.link, store.bucket.stream, subjects, headers_only=False)
-        return [message.data.decode() async for message in found]
+        until = monotonic() + self._options.deadline_s
+        subjects = await store.bucket.subjects(store.link, store.bucket.keys.children(parent))
+        plain = {subject: id_of(subject) for subject in subjects}
+        hashed = [subject for subject, id in plain.items() if id is None]
+        found = await asyncio.gather(*(store.message(subject, until) for subject in hashed))
+        return [id for id in plain.values() if id is not None] + [
+            message.data.decode() for message in found if message is not None
+        ]
 
     async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
         store = await self._store()
@@ -154,16 +182,14 @@ class NatsBackend:
         if entry is None:
             return []
         last = entry.row.version
-        kept_from = last - self._journal + 1
+        kept_from = last - store.journal + 1
         versions = [
             version
             for version in range(max(0, after) + 1, last + 1)
-            if version >= kept_from or entry.slot(version)[0] is not None
+            if version >= kept_from or entry.slot(version).key is not None
         ]
         until = monotonic() + self._options.deadline_s
-        found = [
-            store.step(entry, version, kept=version >= kept_from, until=until) for version in versions[:limit]
-        ]
+        found = [store.step(entry, version, until) for version in versions[:limit]]
         return await asyncio.gather(*found)
 
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:

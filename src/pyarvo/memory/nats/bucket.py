@@ -62,12 +62,14 @@ class _Config(Struct, frozen=True):
 
 class _State(Struct, frozen=True):
     messages: int = 0
+    subjects: dict[str, int] = {}
 
 
 class _Info(Struct, frozen=True):
     error: ApiError | None = None
     config: _Config | None = None
     state: _State = _State()
+    total: int = 0
     ts: datetime | None = None
 
 
@@ -142,9 +144,23 @@ class Bucket:
         if info.error is not None:
             raise read_fault(info.error)
 
-    async def _info(self, link: Link) -> _Info:
+    async def subjects(self, link: Link, pattern: str) -> list[str]:
+        """The subjects that match *pattern* and have a message; in pages, so weakly consistent when there are many."""
+        await link.connected()
+        found: dict[str, int] = {}
+        while True:
+            request = {"subjects_filter": pattern, "offset": len(found)}
+            info = await self._info(link, msgspec.json.encode(request))
+            if info.error is not None:
+                raise read_fault(info.error)
+            found |= info.state.subjects
+            if not info.state.subjects or len(found) >= info.total:
+                return list(found)
+
+    async def _info(self, link: Link, request: bytes = b"") -> _Info:
         sent_at = monotonic()
-        (answer,) = await link.exchange((Ask(f"$JS.API.STREAM.INFO.{self._stream}"),), self._within_s)
+        ask = Ask(f"$JS.API.STREAM.INFO.{self._stream}", request)
+        (answer,) = await link.exchange((ask,), self._within_s)
         if isinstance(answer, Silence):
             raise read_fault(answer)
         info = decode_answer(_INFO, answer)

@@ -7,15 +7,15 @@ need not carry records about. Its payload is four blocks whose lengths the heade
     record   the encoded record, as it is
     last     the step that made the current version (event key, time, produced events); it moves to a key of its
              own before the next write takes its place here
-    marks    16 bytes for each of the last writes: a hash of token and digest, by which a repeat is recognised
-    slots    20 bytes for every write: a hash of its event key (zeros: none), and when (seconds, 32 bits)
+    slots    28 bytes for every write: a hash of its event key (zeros: none), a hash of its token and digest, by
+             which a repeat is recognised, and when it was (seconds, 32 bits)
 """
 
 from __future__ import annotations
 
 import struct
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from pyarvo.errors import RecordCorrupt, SchemaTooNew
 from pyarvo.events.labels import Labels
-from pyarvo.memory.decide import Acquire, Commit, JournalEntry, Op, Row
+from pyarvo.memory.decide import Acquire, Commit, JournalEntry, Op, Row, is_held
 from pyarvo.memory.nats.keys import body_hash
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "decode_body",
     "decode_meta",
     "encode_body",
+    "is_forgotten",
     "labels_of",
     "new_entry",
 ]
@@ -47,8 +48,7 @@ HEADER: Final = "Pyarvo-Entry"
 JOURNAL: Final = 128
 """Most steps whose bodies are kept."""
 
-_MARK: Final = 16
-_SLOT: Final = struct.Struct(">16sI")
+_SLOT: Final = struct.Struct(">16s8sI")
 _NO_KEY: Final = bytes(16)
 
 
@@ -72,7 +72,6 @@ class Meta(Struct, frozen=True, array_like=True):
     record_size: int
     """-1 = no record."""
     last_size: int
-    marks: int
 
     def row(self, data: bytes | None) -> Row:
         """The row as `decide` knows it."""
@@ -87,6 +86,23 @@ class Meta(Struct, frozen=True, array_like=True):
             self.note,
             data,
         )
+
+
+class Slot(NamedTuple):
+    """
+    One write.
+
+    Attributes:
+        key: Hash of its event key; None = it had none.
+
+        mark: Hash of its token and digest.
+
+        at: When, in whole seconds since the epoch.
+    """
+
+    key: bytes | None
+    mark: bytes
+    at: int
 
 
 class StepBody(Struct, frozen=True, array_like=True):
@@ -153,11 +169,12 @@ class Entry(Struct, frozen=True):
 
         created_at, updated_at: By the server's clock, seconds since the epoch.
 
-        serial: Order of creation.
+        serial: Order of creation: the revision of the entry's first write. That write itself cannot know it yet and
+            says 0.
 
         last: The encoded step of the current version; empty when its write had none.
 
-        marks, slots: See the module.
+        slots: See the module.
     """
 
     id: str
@@ -167,11 +184,10 @@ class Entry(Struct, frozen=True):
     updated_at: float
     serial: int
     last: bytes = b""
-    marks: bytes = b""
     slots: bytes = b""
 
     @classmethod
-    def decode(cls, id: str, header: bytes | str | None, payload: bytes) -> Entry:
+    def decode(cls, id: str, revision: int, header: bytes | str | None, payload: bytes) -> Entry:
         """
         The entry of stored bytes.
 
@@ -184,8 +200,7 @@ class Entry(Struct, frozen=True):
             raise RecordCorrupt("the stored entry is another instance's")
         record = max(0, meta.record_size)
         last = record + meta.last_size
-        marks = last + _MARK * meta.marks
-        if min(meta.last_size, meta.marks) < 0 or len(payload) != marks + _SLOT.size * meta.version:
+        if meta.last_size < 0 or len(payload) != last + _SLOT.size * meta.version:
             raise RecordCorrupt("the stored entry is not as long as its header says")
         data = payload[:record] if meta.record_size >= 0 else None
         return cls(
@@ -194,10 +209,9 @@ class Entry(Struct, frozen=True):
             labels_of(meta),
             meta.created_at,
             meta.updated_at,
-            meta.serial,
+            meta.serial or revision,
             payload[record:last],
-            payload[last:marks],
-            payload[marks:],
+            payload[last:],
         )
 
     def encode(self) -> tuple[str, bytes]:
@@ -221,9 +235,8 @@ class Entry(Struct, frozen=True):
             (labels.orchestrator, labels.version, labels.status, labels.parent),
             -1 if data is None else len(data),
             len(self.last),
-            len(self.marks) // _MARK,
         )
-        return _encode_meta(meta).decode(), b"".join((data or b"", self.last, self.marks, self.slots))
+        return _encode_meta(meta).decode(), b"".join((data or b"", self.last, self.slots))
 
     # --- what the journal says of an operation ----------------------------------------------------------------
 
@@ -251,22 +264,19 @@ class Entry(Struct, frozen=True):
         if version == self.row.version:
             body = decode_body(self.last)
             return JournalEntry(version, event_key, "", b"", body.produced, body.at)
-        return JournalEntry(version, event_key, "", b"", None, float(self.slot(version)[1]))
+        return JournalEntry(version, event_key, "", b"", None, float(self.slot(version).at))
 
     def _written(self, op: Commit) -> JournalEntry | None:
         """The write at the version that *op* would make, if it is the very same."""
-        back = self.row.version - op.expected
-        if back < 1 or back * _MARK > len(self.marks):
+        version = op.expected + 1
+        if version > self.row.version or self.slot(version).mark != _mark(op):
             return None
-        start = len(self.marks) - back * _MARK
-        if self.marks[start : start + _MARK] != _mark(op):
-            return None
-        return JournalEntry(op.expected + 1, op.event_key, op.token, op.digest, None, 0.0)
+        return JournalEntry(version, op.event_key, op.token, op.digest, None, 0.0)
 
-    def slot(self, version: int) -> tuple[bytes | None, int]:
-        """Hash of the event key (None: a write without a step) and seconds of the write that made *version*."""
-        key, at = _SLOT.unpack_from(self.slots, (version - 1) * _SLOT.size)
-        return (None if key == _NO_KEY else key), at
+    def slot(self, version: int) -> Slot:
+        """What is known of the write that made *version*, 1 to that of the row."""
+        key, mark, at = _SLOT.unpack_from(self.slots, (version - 1) * _SLOT.size)
+        return Slot(None if key == _NO_KEY else key, mark, at)
 
     # --- what a write makes of it -----------------------------------------------------------------------------
 
@@ -274,7 +284,7 @@ class Entry(Struct, frozen=True):
         """With another lease."""
         return replace(self, row=_without_journal(row))
 
-    def written(self, row: Row, op: Commit, now: float, journal: int) -> Entry:
+    def written(self, row: Row, op: Commit, now: float) -> Entry:
         """With the write of *op*."""
         last, key = b"", _NO_KEY
         if op.event_key is not None:
@@ -287,8 +297,7 @@ class Entry(Struct, frozen=True):
             now,
             self.serial,
             last,
-            (self.marks + _mark(op))[-_MARK * journal :],
-            self.slots + _SLOT.pack(key, int(now)),
+            self.slots + _SLOT.pack(key, _mark(op), int(now)),
         )
 
     def deleted(self, row: Row, now: float) -> Entry:
@@ -298,8 +307,13 @@ class Entry(Struct, frozen=True):
 
 def new_entry(id: str, now: float) -> Entry:
     """An instance that was not there before."""
-    tie = int.from_bytes(body_hash(id)[:2], "big") & 0xFFF
-    return Entry(id, Row(), Labels(), now, now, int(now * 1e6) << 12 | tie)
+    return Entry(id, Row(), Labels(), now, now, 0)
+
+
+def is_forgotten(row: Row, updated_at: float, now: float, tombstone_s: float) -> bool:
+    """Whether an instance without a record is so old that it counts as one that never was."""
+    oldest = now - tombstone_s
+    return row.version == 0 and updated_at < oldest and row.granted_at < oldest and not is_held(row, now)
 
 
 def labels_of(meta: Meta) -> Labels:
@@ -309,7 +323,7 @@ def labels_of(meta: Meta) -> Labels:
 
 
 def _mark(op: Commit) -> bytes:
-    return blake2b(op.token.encode() + b"\0" + op.digest, digest_size=_MARK).digest()
+    return blake2b(op.token.encode() + b"\0" + op.digest, digest_size=8).digest()
 
 
 def _without_journal(row: Row) -> Row:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import lru_cache
 from hashlib import blake2b, sha256
 from typing import Final
 
-__all__ = ["BLOCK", "Keys", "body_hash", "key_of"]
+__all__ = ["BLOCK", "Keys", "body_hash", "id_of", "key_of"]
 
 BLOCK: Final = 64
 """Versions in one block of step bodies or earlier records; a whole block is purged with one request."""
@@ -26,6 +26,12 @@ def key_of(id: str) -> str:
     if len(raw) <= _LONGEST_PLAIN:
         return urlsafe_b64encode(raw).rstrip(b"=").decode()
     return f"={sha256(raw).hexdigest()}"
+
+
+def id_of(subject: str) -> str | None:
+    """The id that the last part of *subject* is the key of; None when that is a hash."""
+    key = subject.rpartition(".")[2]
+    return None if key.startswith("=") else urlsafe_b64decode(key + "=" * (-len(key) % 4)).decode()
 
 
 def body_hash(text: str) -> bytes:

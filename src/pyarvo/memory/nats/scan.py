@@ -1,36 +1,39 @@
-"""Reading many entries: lists, counts, sweeps. Headers only, through a consumer that lives as long as the scan."""
+"""Reading many entries: lists, counts, sweeps. Through a consumer that is made for the scan and deleted after it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
 import nats.errors
+from msgspec import Struct
+from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import DeliverPolicy
-from nats.js.errors import APIError
 
-from pyarvo.errors import MemoryUnavailable
+from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import is_held
 from pyarvo.memory.nats.entry import HEADER, decode_meta, labels_of
-from pyarvo.memory.nats.faults import ApiError, read_fault
-from pyarvo.memory.nats.link import Link
+from pyarvo.memory.nats.faults import ApiError, Silence, read_fault
+from pyarvo.memory.nats.link import Ask, Link, decode_answer
 
 __all__ = ["matches", "messages", "stored_of"]
 
 _WAIT_S: Final = 5.0
+_BATCH: Final = 512
+_IDLE_NS: Final = 60_000_000_000
 
 
-@asynccontextmanager
-async def _named_faults() -> AsyncGenerator[None]:
-    try:
-        yield
-    except APIError as exc:
-        raise read_fault(ApiError(exc.code or 0, exc.err_code or 0, exc.description or "")) from exc
-    except (nats.errors.Error, OSError) as exc:
-        raise MemoryUnavailable(f"a list was broken off: {type(exc).__name__}") from exc
+class _Consumer(Struct, frozen=True):
+    name: str = ""
+    num_pending: int = 0
+    error: ApiError | None = None
+
+
+_CONSUMER: Final = msgspec.json.Decoder(_Consumer)
 
 
 async def messages(link: Link, stream: str, subjects: str, *, headers_only: bool) -> AsyncGenerator[Msg]:
@@ -40,25 +43,63 @@ async def messages(link: Link, stream: str, subjects: str, *, headers_only: bool
     Raises:
         MemoryUnavailable: The scan could not begin or was broken off.
     """
-    client: Any = await link.connected()
-    async with _named_faults():
-        subscription: Any = await client.jetstream(timeout=_WAIT_S).subscribe(
-            subjects,
-            stream=stream,
-            ordered_consumer=True,
-            headers_only=headers_only,
-            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
-        )
+    client = await link.connected()
+    consumer = await _made(link, stream, subjects, headers_only=headers_only)
+    if consumer.num_pending:
+        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        driver: Any = client
+        inbox = client.new_inbox()
+        subscription = await driver.subscribe(inbox, cb=arrived.put)
         try:
-            info = await subscription.consumer_info()
-            left = bool(info.num_pending or info.delivered.consumer_seq)
-            while left:
-                message: Msg = await subscription.next_msg(timeout=_WAIT_S)
-                left = message.metadata.num_pending > 0
+            more = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer.name}"
+            async for message in _pulled(client, more, inbox, arrived):
                 yield message
         finally:
-            if client.is_connected:
+            with suppress(nats.errors.Error):
                 await subscription.unsubscribe()
+    # One that is not deleted goes by itself when it is idle; a scan that has all it wanted does not fail for it.
+    with suppress(MemoryFault):
+        await link.ask(Ask(f"$JS.API.CONSUMER.DELETE.{stream}.{consumer.name}"), _WAIT_S)
+
+
+async def _made(link: Link, stream: str, subjects: str, *, headers_only: bool) -> _Consumer:
+    config = {
+        "deliver_policy": "last_per_subject",
+        "filter_subject": subjects,
+        "ack_policy": "none",
+        "headers_only": headers_only,
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": _IDLE_NS,
+    }
+    request = msgspec.json.encode({"stream_name": stream, "config": config})
+    answer = await link.ask(Ask(f"$JS.API.CONSUMER.CREATE.{stream}", request), _WAIT_S)
+    if isinstance(answer, Silence):
+        raise read_fault(answer)
+    consumer = decode_answer(_CONSUMER, answer)
+    if consumer.error is not None:
+        raise read_fault(consumer.error)
+    return consumer
+
+
+async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[Msg]) -> AsyncGenerator[Msg]:
+    """All messages of a consumer, asked for by the batch."""
+    due = 0
+    try:
+        while True:
+            if not due:
+                await client.publish(more, b'{"batch":%d,"expires":%d}' % (_BATCH, int(_WAIT_S * 1e9)), inbox)
+                due = _BATCH
+            message = await asyncio.wait_for(arrived.get(), _WAIT_S)
+            status = (message.headers or {}).get("Status")
+            if status is not None:
+                raise MemoryUnavailable(f"a list was broken off: the server says {status}")
+            due -= 1
+            yield message
+            if not message.metadata.num_pending:
+                return
+    except (TimeoutError, nats.errors.Error) as exc:
+        raise MemoryUnavailable("a list was broken off: no answer in time") from exc
 
 
 def stored_of(message: Msg, now: float) -> Stored:
@@ -69,9 +110,8 @@ def stored_of(message: Msg, now: float) -> Stored:
         RecordCorrupt: The header does not decode.
     """
     meta = decode_meta((message.headers or {}).get(HEADER))
-    return Stored(
-        meta.id, meta.row(None), labels_of(meta), meta.created_at, meta.updated_at, now, meta.serial
-    )
+    serial = meta.serial or message.metadata.sequence.stream
+    return Stored(meta.id, meta.row(None), labels_of(meta), meta.created_at, meta.updated_at, now, serial)
 
 
 def matches(stored: Stored, what: Find) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +30,7 @@ from pyarvo.memory.decide import (
 from pyarvo.memory.nats.bucket import Bucket
 from pyarvo.memory.nats.cache import Cache, Seen
 from pyarvo.memory.nats.clock import SLACK_S
-from pyarvo.memory.nats.entry import HEADER, Entry, StepBody, decode_body, new_entry
+from pyarvo.memory.nats.entry import HEADER, JOURNAL, Entry, StepBody, decode_body, is_forgotten, new_entry
 from pyarvo.memory.nats.faults import (
     NO_MESSAGE,
     ApiError,
@@ -43,7 +44,9 @@ from pyarvo.memory.nats.link import EXPECTED, Answer, Ask, Link, decode_answer
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.retry import ATTEMPT_S
 
-__all__ = ["Message", "Store"]
+__all__ = ["Clock", "Mark", "Message", "Store"]
+
+Clock = Callable[[], float]
 
 _log = logging.getLogger("pyarvo.memory.nats")
 
@@ -77,6 +80,13 @@ class Message(Struct, frozen=True):
         return self.hdrs[start : self.hdrs.find(b"\r\n", start)]
 
 
+class Mark(Struct, frozen=True, array_like=True):
+    """Tells the sweep of an instance that came to be or was deleted at a time."""
+
+    id: str
+    at: float
+
+
 class _Got(Struct, frozen=True):
     message: Message | None = None
     error: ApiError | None = None
@@ -102,15 +112,17 @@ class Store:
 
         options: How much journal and history to keep, and how long to wait.
 
-        journal: Steps whose bodies are kept.
+        clock: Seconds since the epoch, for tests; None = the server's.
     """
 
-    def __init__(self, link: Link, bucket: Bucket, options: MemoryOptions, journal: int) -> None:
+    def __init__(self, link: Link, bucket: Bucket, options: MemoryOptions, clock: Clock | None) -> None:
         self.link = link
         self.bucket = bucket
         self._options = options
-        self._journal = journal
+        self.journal = min(options.journal, JOURNAL)
+        self._clock = clock
         self._cache = Cache()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reading_clock = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -124,12 +136,23 @@ class Store:
             RecordTooLarge: Over what the server takes in one message; nothing was sent.
             RecordCorrupt, SchemaTooNew: The stored entry is not to be used.
         """
-        until = monotonic() + (ATTEMPT_S if isinstance(op, Read) else self._options.deadline_s * _PATIENCE)
+        if isinstance(op, Read):
+            return await self._apply(op, monotonic() + ATTEMPT_S)
+        until = monotonic() + self._options.deadline_s * _PATIENCE
+        turn = self._turns.get(op.id)
+        if turn is None:
+            turn = self._turns[op.id] = asyncio.Lock()
+        async with turn:
+            return await self._apply(op, until)
+
+    async def _apply(self, op: Op, until: float) -> Outcome:
         await self.link.connected()
         self._check_size(op)
         guess = self._guess(op)
         missed = -1
         for n in range(_ROUNDS):
+            if monotonic() >= until:
+                break
             seen = guess or await self.load(op.id, until)
             row = Row() if seen.entry is None else seen.entry.row_for(op)
             now = 0.0 if isinstance(op, Read) else await self.now(row.granted_at)
@@ -148,9 +171,7 @@ class Store:
                     raise RecordCorrupt("the body of a kept step is not there")
                 missed = seen.revision
             guess = None
-            if monotonic() >= until:
-                break
-        raise MemoryUnavailable("others write this instance all the time; nothing was applied")
+        raise MemoryUnavailable("others write this instance all the time, nothing was applied")
 
     # --- seeing -----------------------------------------------------------------------------------------------
 
@@ -164,12 +185,19 @@ class Store:
         message = await self.message(self.bucket.keys.entry(id), until)
         if message is None:
             return Seen(0, None)
-        seen = Seen(message.seq, Entry.decode(id, message.header, message.data))
+        entry = Entry.decode(id, message.seq, message.header, message.data)
+        if entry.row.version == 0 and await self._is_forgotten(entry):
+            return Seen(message.seq, None)
+        seen = Seen(message.seq, entry)
         known = self._cache.get(id)
         if known is not None:
             seen.shared = known.shared and known.revision != seen.revision
             seen.spilled = known.spilled and known.revision == seen.revision
         return seen
+
+    async def _is_forgotten(self, entry: Entry) -> bool:
+        now = await self.now(entry.row.granted_at)
+        return is_forgotten(entry.row, entry.updated_at, now, self._options.tombstone_s)
 
     async def message(self, subject: str, until: float) -> Message | None:
         """The newest message of *subject*; None when there is none."""
@@ -190,6 +218,8 @@ class Store:
             granted_at: Of the lease to be judged. Its grant lies in the past, whatever our estimate says, unless
                 the server's clock was set back.
         """
+        if self._clock is not None:
+            return self._clock()
         clock = self.bucket.clock
         if not clock.is_fresh(monotonic()):
             async with self._reading_clock:
@@ -206,7 +236,7 @@ class Store:
         if not isinstance(outcome, Consumed) or outcome.entry.produced is not None:
             return outcome
         version = outcome.entry.version
-        if version == row.version or version <= row.version - self._journal:
+        if version == row.version or version <= row.version - self.journal:
             return outcome
         body = await self.body(op.id, version, until)
         if body is None:
@@ -220,24 +250,25 @@ class Store:
         message = await self.message(self.bucket.keys.body(id, version), until)
         return None if message is None else decode_body(message.data)
 
-    async def step(self, entry: Entry, version: int, *, kept: bool, until: float) -> JournalEntry:
+    async def step(self, entry: Entry, version: int, until: float) -> JournalEntry:
         """
         What the journal says of the write that made *version*.
 
         Of a key that is no longer kept only the hash is known; it stands in its place, as `blake2b:` and 32 digits.
         """
-        key, at = entry.slot(version)
-        if key is None:
-            return JournalEntry(version, None, "", b"", None, float(at))
-        if not kept:
-            return JournalEntry(version, f"blake2b:{key.hex()}", "", b"", None, float(at))
+        slot, back = entry.slot(version), entry.row.version - version
+        if slot.key is None:
+            return JournalEntry(version, None, "", b"", None, float(slot.at))
+        if back >= JOURNAL:
+            return JournalEntry(version, f"blake2b:{slot.key.hex()}", "", b"", None, float(slot.at))
         if version == entry.row.version:
             body = decode_body(entry.last)
         else:
             body = await self.body(entry.id, version, until)
             if body is None:
                 raise RecordCorrupt("the body of a kept step is not there", id=entry.id)
-        return JournalEntry(version, body.event_key, "", b"", body.produced, body.at)
+        produced = body.produced if back < self.journal else None
+        return JournalEntry(version, body.event_key, "", b"", produced, body.at)
 
     # --- saving -----------------------------------------------------------------------------------------------
 
@@ -245,7 +276,7 @@ class Store:
         if isinstance(op, Delete):
             return before.deleted(after, now)
         if isinstance(op, Commit) and after.version != before.row.version:
-            return before.written(after, op, now, self._journal)
+            return before.written(after, op, now)
         return before.leased(after)
 
     async def _save(self, op: Op, seen: Seen, entry: Entry, until: float) -> bool:
@@ -260,7 +291,7 @@ class Store:
         first = self._first(op, seen, entry) if writes else ()
         if first and not await self._stored(first, until):
             raise MemoryUnavailable("the bucket did not take the step before; nothing was applied")
-        aside = self._aside(op, seen)
+        aside = self._aside(op, seen, entry)
         header, payload = entry.encode()
         self._check_message(len(header) + len(payload))
         headers = {EXPECTED: str(seen.revision), HEADER: header}
@@ -271,6 +302,8 @@ class Store:
             # Somebody else wrote it since we looked.
             self._cache.put(op.id, Seen(seen.revision, old, shared=True))
             return False
+        if not entry.serial:
+            entry = replace(entry, serial=revision)
         spilled = not writes and (seen.spilled or (isinstance(op, Acquire) and all(map(_is_stored, acks))))
         self._cache.put(op.id, Seen(revision, entry, spilled=spilled, shared=seen.shared))
         if isinstance(op, Delete):
@@ -287,10 +320,11 @@ class Store:
             first = (*first, Ask(self.bucket.keys.child(parent, op.id), op.id.encode()))
         return first
 
-    def _aside(self, op: Op, seen: Seen) -> tuple[Ask, ...]:
+    def _aside(self, op: Op, seen: Seen, entry: Entry) -> tuple[Ask, ...]:
         """What is sent along with the entry."""
         if isinstance(op, Delete) or (isinstance(op, Acquire) and seen.entry is None):
-            return (Ask(self.bucket.keys.mark(op.id), op.id.encode()),)
+            mark = msgspec.json.encode(Mark(op.id, entry.updated_at))
+            return (Ask(self.bucket.keys.mark(op.id), mark),)
         return self._spill(op.id, seen.entry) if isinstance(op, Acquire) and not seen.spilled else ()
 
     def _spill(self, id: str, entry: Entry | None) -> tuple[Ask, ...]:
@@ -342,7 +376,7 @@ class Store:
         """Every so many versions, purge the block that holds only bodies and records no longer kept."""
         if version % BLOCK == 0:
             keys = self.bucket.keys
-            steps = (version - self._journal - BLOCK + 1) // BLOCK
+            steps = (version - JOURNAL - BLOCK + 1) // BLOCK
             if steps >= 0:
                 self.in_background(self.purge(keys.bodies(id, steps)))
             records = (version - self._options.history - BLOCK + 1) // BLOCK

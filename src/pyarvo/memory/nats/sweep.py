@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from time import monotonic
+from typing import Final
 
-from nats.aio.msg import Msg
+import msgspec
 
-from pyarvo.memory.decide import is_held
 from pyarvo.memory.nats.scan import messages
-from pyarvo.memory.nats.store import Store
+from pyarvo.memory.nats.store import Mark, Store
 
 __all__ = ["sweep"]
+
+_MARK: Final = msgspec.json.Decoder(Mark)
 
 
 async def sweep(store: Store, tombstone_s: float, within_s: float) -> None:
     """
-    Remove what is older than *tombstone_s*.
+    Remove what is older than *tombstone_s*, and counts as gone already.
 
     Every instance leaves a mark when it comes to be and when it is deleted. Marks are read oldest first, up to the
     first that is young; the mark of an instance that lives on is dropped, so that it is looked at once only.
@@ -24,23 +26,21 @@ async def sweep(store: Store, tombstone_s: float, within_s: float) -> None:
     oldest = await store.now() - tombstone_s
     found = messages(store.link, store.bucket.stream, store.bucket.keys.buried, headers_only=False)
     async with aclosing(found):
-        async for mark in found:
-            if mark.metadata.timestamp.timestamp() >= oldest:
+        async for message in found:
+            mark = _MARK.decode(message.data)
+            if mark.at >= oldest:
                 return
-            await _look_at(store, mark, oldest, monotonic() + within_s)
+            await _look_at(store, mark.id, message.metadata.sequence.stream, monotonic() + within_s)
 
 
-async def _look_at(store: Store, mark: Msg, oldest: float, until: float) -> None:
-    id = mark.data.decode()
+async def _look_at(store: Store, id: str, mark: int, until: float) -> None:
     keys = store.bucket.keys
     seen = await store.load(id, until)
-    entry = seen.entry
-    if entry is not None and entry.row.version == 0:
-        row = entry.row
-        if entry.updated_at >= oldest or row.granted_at >= oldest or is_held(row, await store.now()):
-            return
+    if seen.entry is not None and seen.entry.row.version == 0:
+        return
+    if seen.entry is None and seen.revision:
         # Only up to the revision that was looked at: whoever wrote since keeps what he wrote.
         await store.purge(keys.entry(id), before=seen.revision + 1)
         await store.purge(keys.bodies(id))
         await store.purge(keys.earliers(id))
-    await store.purge(keys.mark(id), before=mark.metadata.sequence.stream + 1)
+    await store.purge(keys.mark(id), before=mark + 1)
