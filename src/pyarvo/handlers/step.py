@@ -26,6 +26,7 @@ from pyarvo.errors import (
     InvalidSubject,
     MemoryFault,
     RecordCorrupt,
+    RecordTooLarge,
     TransactionCause,
     TransactionViolation,
     ViolationError,
@@ -217,6 +218,11 @@ class Stepper:
         except EventConsumed as consumed:
             await self._give_up(lease)
             return _replayed(consumed.step)
+        except (InvalidRecord, RecordTooLarge) as refused:
+            # What user code made can never be kept: no redelivery helps, the workflow fails on record.
+            if change.outcome is Outcome.FAILED:
+                raise ExecutionViolation("not even the failure can be kept", metadata=_of(event)) from refused
+            return await self._settle(lease, run, self._failure(run, refused))
         except Exception as fault:
             raise TransactionViolation(
                 TransactionCause.WRITE_MACHINE_MEMORY_FAILURE,

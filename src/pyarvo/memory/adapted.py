@@ -8,6 +8,7 @@ itself does so), no renewal (the lease says `ttl_s = inf`: nobody can know), and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -18,16 +19,18 @@ from typing import Any, Final, cast
 
 from pyarvo.errors import (
     EventConsumed,
+    InvalidRecord,
     LeaseLost,
     MemoryFault,
     MemoryUnavailable,
     RecordCorrupt,
+    RecordTooLarge,
     UnsupportedByBackend,
     WriteOutcomeUnknown,
 )
-from pyarvo.memory.codec import check_event_key, check_id, encode_produced, encode_record
+from pyarvo.memory.codec import check_event_key, check_id, decode_record, encode_produced, encode_record
 from pyarvo.memory.contract import Lease, LeasedMachineMemory, MachineMemory, Record, Step
-from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.options import DEFAULT_RECORD_LIMIT
 
 __all__ = ["KEPT_STEPS", "RESERVED", "FourVerbLeases", "leased"]
 
@@ -36,7 +39,6 @@ RESERVED: Final = "arvo$$memory"
 
 KEPT_STEPS: Final = 128
 
-_LIMIT: Final = MemoryOptions.record_limit
 _log = logging.getLogger("pyarvo.memory")
 
 
@@ -85,7 +87,14 @@ class FourVerbLeases:
             raise MemoryUnavailable(f"lock raised {exc!r}", id=id, operation="lock") from exc
 
     async def unlock(self, id: str) -> bool:
-        """The memory's own `unlock`; what it raises is logged, the memory's TTL does the rest."""
+        """
+        The memory's own `unlock`; what it raises is logged, the memory's TTL does the rest.
+
+        Shielded: a caller that is being cancelled still gives its lock up.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._unlock(id)))
+
+    async def _unlock(self, id: str) -> bool:
         try:
             return await self._memory.unlock(id)
         except Exception as exc:  # noqa: BLE001 - releases are tolerant, whatever a user's store raises
@@ -134,12 +143,10 @@ class FourVerbLeases:
         """See `LeasedMachineMemory.commit`; the write and the unlock are two calls."""
         if not lease.held or not isinstance(lease, _VerbLease):
             raise LeaseLost("released before, or none of this memory's", id=lease.id, operation="commit")
-        record = dict(data)
-        encode_record(record, limit=_LIMIT)
         version, steps = lease.version + 1, lease.steps
         if step is not None:
             steps = [*steps, self._checked(lease, step, version)][-KEPT_STEPS:]
-        await self._store(lease.id, record, version, steps)
+        await self._store(lease.id, data, version, steps)
         lease.version, lease.steps = version, steps
         if release:
             await self.release(lease)
@@ -163,7 +170,7 @@ class FourVerbLeases:
 
     def _checked(self, lease: _VerbLease, step: Step, version: int) -> Step:
         key = check_event_key(step.event_key)
-        encode_produced(step, limit=_LIMIT)
+        encode_produced(step, limit=DEFAULT_RECORD_LIMIT)
         for known in lease.steps:
             if known.event_key == key:
                 raise EventConsumed(known, id=lease.id, operation="commit")
@@ -179,7 +186,7 @@ class FourVerbLeases:
             raise MemoryUnavailable(f"read raised {exc!r}", id=id, operation="read") from exc
         if stored is None:
             return None, 0, []
-        record = dict(stored)
+        record = _copy(stored, id)
         rider = record.pop(RESERVED, None)
         if rider is None:
             return record, 1, []
@@ -192,7 +199,7 @@ class FourVerbLeases:
         except (KeyError, TypeError, ValueError) as exc:
             raise RecordCorrupt(f"{RESERVED!r} in the record is damaged", id=id, operation="read") from exc
 
-    async def _store(self, id: str, data: Record, version: int, steps: Sequence[Step]) -> None:
+    async def _store(self, id: str, data: Mapping[str, Any], version: int, steps: Sequence[Step]) -> None:
         rider = {
             "version": version,
             "steps": [
@@ -205,9 +212,18 @@ class FourVerbLeases:
                 for step in steps
             ],
         }
+        record = decode_record(encode_record({**data, RESERVED: rider}, limit=DEFAULT_RECORD_LIMIT))
         try:
-            await self._memory.write(id, {**data, RESERVED: rider})
+            await self._memory.write(id, record)
         except MemoryFault:
             raise
         except Exception as exc:
             raise WriteOutcomeUnknown(f"write raised {exc!r}", id=id, operation="write") from exc
+
+
+def _copy(stored: Record, id: str) -> Record:
+    """What a user's store returned may be what it holds: a copy is handed out, so that nobody changes it."""
+    try:
+        return decode_record(encode_record(stored, limit=2 * DEFAULT_RECORD_LIMIT))
+    except (InvalidRecord, RecordTooLarge) as exc:
+        raise RecordCorrupt("the memory returned what is no JSON object", id=id, operation="read") from exc

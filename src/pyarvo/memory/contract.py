@@ -34,7 +34,7 @@ C12 An instance never waits for another's lease; no connection is held between c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol, runtime_checkable
@@ -97,7 +97,7 @@ class MachineMemory(Protocol):
         """
         ...
 
-    async def lock(self, id: str) -> bool:
+    def lock(self, id: str) -> Coroutine[Any, Any, bool]:
         """
         Take the lease of *id*: True = held now, False = somebody else holds it.
 

@@ -12,6 +12,7 @@ from pyarvo.errors import InvalidOption
 from pyarvo.events.labels import Labels, labels
 
 __all__ = [
+    "DEFAULT_RECORD_LIMIT",
     "MAX_TTL_S",
     "MIN_TTL_S",
     "LabelsOf",
@@ -24,6 +25,7 @@ __all__ = [
 
 MIN_TTL_S: Final = 1.0
 MAX_TTL_S: Final = 3_600.0
+DEFAULT_RECORD_LIMIT: Final = 8 * 1024 * 1024
 
 LabelsOf = Callable[[str, Mapping[str, Any]], Labels]
 
@@ -92,7 +94,7 @@ class MemoryOptions:
     lease_ttl_s: float = 30.0
     lock_attempts: int = 3
     deadline_s: float = 5.0
-    record_limit: int = 8 * 1024 * 1024
+    record_limit: int = DEFAULT_RECORD_LIMIT
     journal: int = 1_000
     history: int = 0
     tombstone_s: float = 7 * 86_400.0

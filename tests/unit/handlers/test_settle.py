@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ from pyarvo.errors import (
     WriteOutcomeUnknown,
 )
 from pyarvo.events import ArvoEvent, event_key
-from pyarvo.handlers import ArvoResumable, Outcome
-from pyarvo.memory import Step
+from pyarvo.handlers import ArvoResumable, Outcome, ResumableCall, ResumableResult, create_arvo_resumable
+from pyarvo.memory import SimpleMachineMemory, Step
 
 # --- run and settle ------------------------------------------------------------------------------------------------
 
@@ -213,8 +214,9 @@ async def test_a_violation_is_raised_and_nothing_is_written(
 
 
 async def test_any_other_error_is_a_failure_on_record(
-    handler: ArvoResumable, memory: Any, job: Any, world: Any
+    handler: ArvoResumable, memory: Any, job: Any, world: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.CRITICAL)  # a test report cannot carry the half pair of the logged message
     parent = world.subject("parent")
     (request,) = (await handler.execute(world.init(parent=parent, accesscontrol="role:x"))).events
     good = await memory.read(world.subject())
@@ -304,3 +306,33 @@ async def test_what_ends_the_program_is_no_failure_of_the_workflow(
         await handler.execute(world.init())
     assert await memory.read(world.subject()) is None
     assert await memory.is_free(world.subject())
+
+
+# --- what no memory can keep -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("context", "error"),
+    [({"sum": float("nan")}, "InvalidRecord"), ({"text": "x" * 30_000}, "RecordTooLarge")],
+    ids=["not JSON", "too large"],
+)
+async def test_what_no_memory_can_keep_fails_the_workflow_on_record(
+    world: Any, context: dict[str, Any], error: str
+) -> None:
+    async def careless(call: ResumableCall) -> ResumableResult:
+        return {"context": context, "services": [{"type": "com.calc.add", "data": {"a": 1}}]}
+
+    memory = SimpleMachineMemory(record_limit=20_000)
+    handler = create_arvo_resumable(
+        contracts=world.contracts, memory=memory, handler={"1.0.0": careless}, executionunits=4
+    )
+    # A lean failure record still fits: its events are those of the failure only.
+    result = await handler.execute(world.init())
+    assert (result.outcome, [event.type for event in result.events]) == (
+        Outcome.FAILED,
+        ["sys.arvo.orc.job.error"],
+    )
+    record = await memory.read(world.subject())
+    assert record is not None
+    assert (record["executionStatus"], record["error"]["errorName"]) == ("failure", error)
+    assert (await handler.execute(world.init())).events == result.events
