@@ -290,6 +290,8 @@ def test_the_memory_comes_from_the_environment_or_from_either_side_of_the_comman
         (["diagram", "shop:nothing"], 3),
         (["diagram", "shop:SHOP"], 3),
         (["diagram", "shop:pay"], 2),
+        (["demo", "--orders", "1"], 2),
+        (["demo", "--workers", "0"], 2),
     ],
 )
 def test_exit_statuses(store: Store, words: list[str], status: int) -> None:
@@ -313,7 +315,7 @@ def test_a_terminal_without_unicode_is_no_failure(store: Store) -> None:
 
 def test_help_and_version(store: Store) -> None:
     text = store.pyarvo("--help", COLUMNS="100").stdout
-    for said in ("PYARVO_MEMORY_URL", "--memory", "instances", "locks", "diagram", "Exit status"):
+    for said in ("PYARVO_MEMORY_URL", "--memory", "instances", "locks", "diagram", "demo", "Exit status"):
         assert said in text
     version = store.pyarvo("--version")
     assert (version.returncode, version.stdout.split()[0]) == (0, "pyarvo")
