@@ -149,7 +149,7 @@ def answer_of(asked: ArvoEvent, type: str, dataschema: str) -> ArvoEvent:
 
 
 class Handlers:
-    def __init__(self, memory: Any, shop: Any) -> None:
+    def __init__(self, memory: SqliteMachineMemory, shop: Any) -> None:
         self.order: ArvoOrchestrator = create_arvo_orchestrator(
             memory=memory, executionunits=1, machines=[shop["machine"]]
         )
