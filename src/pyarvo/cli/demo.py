@@ -1,0 +1,60 @@
+"""`pyarvo demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pyarvo.cli.opening import Session
+from pyarvo.cli.output import Output
+
+__all__ = ["demo"]
+
+
+def demo(
+    context: typer.Context,
+    *,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="URL",
+            help="sqlite:///path.db of a file that does not exist yet, and is kept. Left out: a temporary one.",
+            show_default=False,
+        ),
+    ] = None,
+    no_replay: Annotated[
+        bool, typer.Option("--no-replay", help="Switch replay off, to see the count of doubled effects fail.")
+    ] = False,
+    orders: Annotated[
+        int | None, typer.Option(help="How many orders, 20 or more. Left out: all.", show_default=False)
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes at work at the same time, 1 to 4.")] = 2,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the temporary folder with memory and logs.")
+    ] = False,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="A table for people, or JSON alone on stdout.")
+    ] = Output.TABLE,
+) -> None:
+    """
+    Run an order workflow in worker processes, kill two of them in the middle of a step, and count what was lost
+    and what was doubled. Exit status 0: nothing.
+    """
+    from pyarvo.demo.run import (
+        run_demo,
+    )  # the shop is built when it is imported, which other commands need not wait for
+
+    named = context.find_object(Session)
+    if memory is None and named is not None and named.typed:  # one from the environment is not for playing
+        memory = named.url
+    status = run_demo(
+        memory=memory,
+        replay=not no_replay,
+        orders=orders,
+        workers=workers,
+        keep=keep,
+        as_json=output is Output.JSON,
+    )
+    raise typer.Exit(status)

@@ -1,0 +1,1 @@
+"""The demo: an order workflow whose worker processes are killed on the way."""

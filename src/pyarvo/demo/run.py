@@ -1,0 +1,257 @@
+"""
+The demo as a whole: workers on one SQLite file, two of them killed, the input fed again, and a count at the end.
+
+One worker is killed with a lease in hand, before its step is committed; another when its step is committed, before its
+events are published. Each is followed by a new process, which is given the same share of the input from the
+first line. Nothing else helps it: what was committed is replayed from the journal, what was not is run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from pyarvo.demo.contracts import ORDER
+from pyarvo.demo.effects import create_tables
+from pyarvo.demo.orders import INPUT, first_orders, placed_orders, read_lines
+from pyarvo.demo.report import Report, as_table
+from pyarvo.demo.watched import Kill, KillPoint
+from pyarvo.demo.worker import Job
+from pyarvo.errors import ArvoError, InvalidOption
+from pyarvo.memory import Find, SqliteMachineMemory
+from pyarvo.memory.queries import FINISHED
+
+__all__ = ["FEWEST_ORDERS", "MOST_WORKERS", "DemoFailed", "run_demo"]
+
+FEWEST_ORDERS: Final = 20
+MOST_WORKERS: Final = 4
+
+_DEADLINE_S: Final = 240.0
+_POLL_S: Final = 0.2
+_WORDS: Final = {
+    KillPoint.AFTER_ACQUIRE: "between acquire and commit",
+    KillPoint.AFTER_COMMIT: "between commit and publish",
+}
+
+
+class DemoFailed(ArvoError):
+    """A process of the demo ended as it should not have; the message has the last lines of its log."""
+
+
+class _Demo(msgspec.Struct, frozen=True):
+    """Where a run happens, and how."""
+
+    folder: Path
+    database: str
+    orders: int
+    workers: int
+    replay: bool
+
+    @property
+    def input(self) -> Path:
+        """The file of events that this run is fed with."""
+        return self.folder / "input.jsonl"
+
+
+def run_demo(
+    *,
+    memory: str | None = None,
+    replay: bool = True,
+    orders: int | None = None,
+    workers: int = 2,
+    keep: bool = False,
+    as_json: bool = False,
+) -> int:
+    """
+    Run the demo and show what it came to.
+
+    Args:
+        memory: URL of a SQLite memory whose file does not exist yet, which is kept; None takes one in a temporary
+            folder.
+
+        replay: False switches replay off, to show that the count can fail.
+
+        orders: How many of the input's orders, 20 or more; None means all.
+
+        workers: Processes at work at the same time, 1 to 4.
+
+        keep: Keep the temporary folder: memory, input and the workers' logs.
+
+        as_json: Print the report as JSON, not as a table.
+
+    Returns:
+        0 when workers were killed, and yet nothing was lost and nothing doubled; else 1.
+
+    Raises:
+        InvalidOption: An option is out of bounds, or the memory is none that the demo can use.
+        DemoFailed: A process ended as it should not have.
+    """
+    lines = list(read_lines(INPUT))
+    placed = len(placed_orders(lines))
+    orders = placed if orders is None else orders
+    if not FEWEST_ORDERS <= orders <= placed:
+        raise InvalidOption("orders", f"must be {FEWEST_ORDERS} to {placed}, is {orders}")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise InvalidOption("workers", f"must be 1 to {MOST_WORKERS}, is {workers}")
+    database = None if memory is None else _path_of(memory)
+    folder = Path(tempfile.mkdtemp(prefix="pyarvo-demo-"))
+    demo = _Demo(folder, database or str(folder / "memory.db"), orders, workers, replay)
+    try:
+        text = "".join(line.text for line in first_orders(lines, orders))
+        demo.input.write_text(text, encoding="utf-8")
+        report, seconds = asyncio.run(_run(demo))
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+    _show(report, seconds, demo, as_json=as_json, kept=database is not None or keep)
+    return 0 if report.is_good else 1
+
+
+async def _run(demo: _Demo) -> tuple[Report, float]:
+    started = time.monotonic()
+    async with SqliteMachineMemory(demo.database) as memory:
+        await memory.count()  # the memory makes the file, and then the demo its tables in it
+        await asyncio.to_thread(create_tables, demo.database)
+        with _progress() as progress:
+            bar = progress.add_task("orders", total=demo.orders)
+            async with (
+                _polling(memory, progress, bar),
+                asyncio.timeout(_DEADLINE_S),
+                asyncio.TaskGroup() as shares,
+            ):
+                for share, kills in enumerate(_plan(demo)):
+                    shares.create_task(_work_off(demo, share, kills, progress.console))
+    return await _count(demo), time.monotonic() - started
+
+
+def _plan(demo: _Demo) -> list[deque[Kill]]:
+    """For each share of the input, the deaths of its workers one after the other."""
+    plan: list[deque[Kill]] = [deque() for _ in range(demo.workers)]
+    share = demo.orders // demo.workers
+    plan[0].append(Kill(KillPoint.AFTER_ACQUIRE, max(4, share)))
+    plan[1 % demo.workers].append(Kill(KillPoint.AFTER_COMMIT, max(4, share)))
+    return plan
+
+
+async def _work_off(demo: _Demo, share: int, kills: deque[Kill], console: Console) -> None:
+    """Give a share of the input to one worker after another, until one lives to the end."""
+    for life in range(1, len(kills) + 2):
+        name = f"worker-{share + 1}.{life}"
+        kill = kills.popleft() if kills else None
+        job = Job(
+            database=demo.database,
+            input=str(demo.input),
+            share=share,
+            shares=demo.workers,
+            name=name,
+            kill=kill,
+            forgetful=not demo.replay,
+        )
+        status = await _process(demo, name, "pyarvo.demo.worker", job.arguments())
+        if status == 0:
+            return
+        if kill is None or status != -signal.SIGKILL:
+            raise DemoFailed(f"{name} ended with status {status}:\n{_last_lines(demo, name)}")
+        console.print(
+            f"{name} was killed with SIGKILL {_WORDS[kill.point]}; the input is fed again to worker-{share + 1}.{life + 1}"
+        )
+
+
+async def _process(demo: _Demo, name: str, module: str, arguments: list[str]) -> int:
+    """Run a module of this package as a process; its output goes to files named after it."""
+    with _log(demo, name).open("wb") as log, (demo.folder / f"{name}.out").open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=log
+        )
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+
+async def _count(demo: _Demo) -> Report:
+    arguments = ["--database", demo.database, "--input", str(demo.input), "--json"]
+    status = await _process(demo, "check", "pyarvo.demo.check", arguments)
+    if status != 0:
+        raise DemoFailed(f"the check ended with status {status}:\n{_last_lines(demo, 'check')}")
+    return msgspec.json.decode((demo.folder / "check.out").read_bytes(), type=Report)
+
+
+@asynccontextmanager
+async def _polling(memory: SqliteMachineMemory, progress: Progress, bar: TaskID) -> AsyncGenerator[None]:
+    async def show() -> None:
+        counts = [await memory.count(Find(orchestrator=ORDER.type, status=status)) for status in FINISHED]
+        progress.update(bar, completed=sum(counts))
+
+    async def poll() -> None:
+        while True:
+            await show()
+            await asyncio.sleep(_POLL_S)
+
+    polling = asyncio.create_task(poll())
+    try:
+        yield
+        await show()
+    finally:
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _show(report: Report, seconds: float, demo: _Demo, *, as_json: bool, kept: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+        return
+    console = Console()
+    console.print(as_table(report))
+    for finding in report.findings:
+        console.print(f"  {finding}")
+    place = demo.database if kept else "a temporary file (--keep keeps it)"
+    console.print(f"{seconds:.1f} s with {demo.workers} workers on {place}")
+    if not demo.replay:
+        console.print(
+            f"Without replay: {report.doubled} effects too many, {report.lost} lost. This is what the journal prevents, "
+            "and the sign that the count can fail."
+        )
+    if kept:
+        url = f"sqlite:///{Path(demo.database).resolve()}"
+        console.print(f"Look around: pyarvo instances list --memory {url}", soft_wrap=True)
+
+
+def _path_of(url: str) -> str:
+    rest = url.removeprefix("sqlite:///")
+    if rest == url or not rest or "?" in rest:
+        raise InvalidOption("memory", "the demo runs on sqlite:///path.db only, so far, and takes no options")
+    path = unquote(rest)
+    if Path(path).exists():
+        raise InvalidOption("memory", f"{path} exists; the demo needs a file of its own")
+    return path
+
+
+def _log(demo: _Demo, name: str) -> Path:
+    return demo.folder / f"{name}.log"
+
+
+def _last_lines(demo: _Demo, name: str) -> str:
+    return "\n".join(_log(demo, name).read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
