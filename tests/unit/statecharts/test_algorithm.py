@@ -502,6 +502,13 @@ HISTORY = [
         "-out +p +p.a +p.a.y +p.b +p.b.x",
     ),
     Case(
+        "history: of a parallel state, nothing recorded: into the parallel state by default",
+        chart(p=parallel(a=region(x={"on": {"E": "#h"}}), b=region(x={}), h={"type": "history", "id": "h"})),
+        ["E"],
+        {"p": {"a": "x", "b": "x"}},
+        f"{LEAVE_P} +p +p.a +p.a.x +p.b +p.b.x",
+    ),
+    Case(
         "history: what it restores between its parent and the states is entered, though active (both specifications)",
         chart(a=region(b={"on": {"E": "h"}}, h={"type": "history", "target": "b"})),
         ["E"],

@@ -159,11 +159,11 @@ def effective_targets(
 
 
 def default_targets(state: State) -> Sequence[State]:
-    """Where a history state leads that has recorded nothing: its own target, else its parent's initial states."""
+    """Where a history state leads that has recorded nothing: its own target, else into its parent by default."""
     parent = state.parent
     if state.defaults or parent is None:
         return state.defaults
-    return parent.children if parent.initial is None else parent.initial.targets
+    return (parent,) if parent.initial is None else parent.initial.targets
 
 
 class _Entry:
