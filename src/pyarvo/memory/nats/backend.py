@@ -9,7 +9,6 @@ from contextlib import aclosing
 from threading import Lock
 from time import monotonic
 from typing import ClassVar, Final
-from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 from nats.aio.client import Client
@@ -66,7 +65,7 @@ class NatsBackend:
         self._bucket = bucket
         self._options = options
         self._clock = clock
-        self._stores: WeakKeyDictionary[asyncio.AbstractEventLoop, Store] = WeakKeyDictionary()
+        self._stores: dict[asyncio.AbstractEventLoop, Store] = {}
         self._mutex = Lock()
         self._sweep_at = 0.0
         self._scanned: tuple[Find, float, list[Stored]] | None = None
@@ -95,6 +94,8 @@ class NatsBackend:
         with self._mutex:
             store = self._stores.get(loop)
             if store is None:
+                for ended in [each for each in self._stores if each.is_closed()]:
+                    del self._stores[ended]
                 if self._client is not None and self._stores:
                     raise MemoryUnavailable(
                         "the client passed in belongs to another event loop", transient=False
@@ -171,7 +172,7 @@ class NatsBackend:
         subjects = await store.bucket.subjects(store.link, store.bucket.keys.children(parent))
         plain = {subject: id_of(subject) for subject in subjects}
         hashed = [subject for subject, id in plain.items() if id is None]
-        found = await asyncio.gather(*(store.message(subject, until) for subject in hashed))
+        found = await asyncio.gather(*(store.stream.newest(subject, until) for subject in hashed))
         return [id for id in plain.values() if id is not None] + [
             message.data.decode() for message in found if message is not None
         ]
@@ -199,8 +200,8 @@ class NatsBackend:
             return []
         last, until = entry.row.version, monotonic() + self._options.deadline_s
         versions = range(last - 1, max(0, last - 1 - self._options.history), -1)
-        subjects = [store.bucket.keys.earlier(id, version) for version in versions]
-        found = await asyncio.gather(*(store.message(subject, until) for subject in subjects))
+        subjects = [store.bucket.keys.earlier(id, entry.life, version) for version in versions]
+        found = await asyncio.gather(*(store.stream.newest(subject, until) for subject in subjects))
         return [
             (version, message.data)
             for version, message in zip(versions, found, strict=True)

@@ -68,6 +68,7 @@ class Meta(Struct, frozen=True, array_like=True):
     created_at: float
     updated_at: float
     serial: int
+    life: int
     labels: tuple[str | None, str | None, str | None, str | None]
     record_size: int
     """-1 = no record."""
@@ -172,6 +173,9 @@ class Entry(Struct, frozen=True):
         serial: Order of creation: the revision of the entry's first write. That write itself cannot know it yet and
             says 0.
 
+        life: The revision on which the instance was made, or made anew by a deletion: versions begin at 1 in each
+            life, and what is kept in keys of its own is named by both.
+
         last: The encoded step of the current version; empty when its write had none.
 
         slots: See the module.
@@ -183,6 +187,7 @@ class Entry(Struct, frozen=True):
     created_at: float
     updated_at: float
     serial: int
+    life: int
     last: bytes = b""
     slots: bytes = b""
 
@@ -210,6 +215,7 @@ class Entry(Struct, frozen=True):
             meta.created_at,
             meta.updated_at,
             meta.serial or revision,
+            meta.life,
             payload[record:last],
             payload[last:],
         )
@@ -232,6 +238,7 @@ class Entry(Struct, frozen=True):
             self.created_at,
             self.updated_at,
             self.serial,
+            self.life,
             (labels.orchestrator, labels.version, labels.status, labels.parent),
             -1 if data is None else len(data),
             len(self.last),
@@ -296,18 +303,19 @@ class Entry(Struct, frozen=True):
             self.created_at,
             now,
             self.serial,
+            self.life,
             last,
             self.slots + _SLOT.pack(key, _mark(op), int(now)),
         )
 
-    def deleted(self, row: Row, now: float) -> Entry:
-        """As a tombstone."""
-        return Entry(self.id, _without_journal(row), Labels(), self.created_at, now, self.serial)
+    def deleted(self, row: Row, revision: int, now: float) -> Entry:
+        """As a tombstone; *revision* is that of the entry that it replaces."""
+        return Entry(self.id, _without_journal(row), Labels(), self.created_at, now, self.serial, revision)
 
 
-def new_entry(id: str, now: float) -> Entry:
-    """An instance that was not there before."""
-    return Entry(id, Row(), Labels(), now, now, 0)
+def new_entry(id: str, revision: int, now: float) -> Entry:
+    """An instance that was not there before; *revision* is that of what stood there, if anything."""
+    return Entry(id, Row(), Labels(), now, now, 0, revision)
 
 
 def is_forgotten(row: Row, updated_at: float, now: float, tombstone_s: float) -> bool:

@@ -63,21 +63,21 @@ class Keys:
         """Record, lease, fence and event keys: the one subject that decides."""
         return f"{self._base}i.{key_of(id)}"
 
-    def body(self, id: str, version: int) -> str:
+    def body(self, id: str, life: int, version: int) -> str:
         """The step that made *version*."""
-        return f"{self._base}s.{key_of(id)}.{version // BLOCK}.{version}"
+        return f"{self._base}s.{key_of(id)}.{life}.{version // BLOCK}.{version}"
 
-    def bodies(self, id: str, block: int | None = None) -> str:
-        """All steps, or those of one block."""
-        return f"{self._base}s.{key_of(id)}.{'' if block is None else f'{block}.'}>"
+    def bodies(self, id: str, life: int | None = None, block: int | None = None) -> str:
+        """All steps; or those of one life; or of one block of that."""
+        return f"{self._base}s.{key_of(id)}.{_within(life)}{_within(block)}>"
 
-    def earlier(self, id: str, version: int) -> str:
+    def earlier(self, id: str, life: int, version: int) -> str:
         """The record of *version*, kept as history."""
-        return f"{self._base}h.{key_of(id)}.{version // BLOCK}.{version}"
+        return f"{self._base}h.{key_of(id)}.{life}.{version // BLOCK}.{version}"
 
-    def earliers(self, id: str, block: int | None = None) -> str:
-        """All earlier records, or those of one block."""
-        return f"{self._base}h.{key_of(id)}.{'' if block is None else f'{block}.'}>"
+    def earliers(self, id: str, life: int | None = None, block: int | None = None) -> str:
+        """All earlier records; or those of one life; or of one block of that."""
+        return f"{self._base}h.{key_of(id)}.{_within(life)}{_within(block)}>"
 
     def child(self, parent: str, id: str) -> str:
         """Says that *id* names *parent* as its parent; an entry is asked before it is believed."""
@@ -90,3 +90,7 @@ class Keys:
     def mark(self, id: str) -> str:
         """Says that a sweep has to look at *id* one day."""
         return f"{self._base}z.{key_of(id)}"
+
+
+def _within(part: int | None) -> str:
+    return "" if part is None else f"{part}."

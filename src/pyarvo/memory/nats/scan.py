@@ -18,6 +18,7 @@ from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import is_held
 from pyarvo.memory.nats.entry import HEADER, decode_meta, labels_of
 from pyarvo.memory.nats.faults import ApiError, Silence, read_fault
+from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Ask, Link, decode_answer
 
 __all__ = ["matches", "messages", "stored_of"]
@@ -108,8 +109,12 @@ def stored_of(message: Msg, now: float) -> Stored:
 
     Raises:
         RecordCorrupt: The header does not decode.
+        SchemaTooNew: A newer pyarvo wrote it.
     """
-    meta = decode_meta((message.headers or {}).get(HEADER))
+    try:
+        meta = decode_meta((message.headers or {}).get(HEADER))
+    except MemoryFault as fault:
+        raise fault.about(id_of(message.subject), "list") from fault.__cause__
     serial = meta.serial or message.metadata.sequence.stream
     return Stored(meta.id, meta.row(None), labels_of(meta), meta.created_at, meta.updated_at, now, serial)
 

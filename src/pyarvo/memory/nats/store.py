@@ -31,20 +31,13 @@ from pyarvo.memory.nats.bucket import Bucket
 from pyarvo.memory.nats.cache import Cache, Seen
 from pyarvo.memory.nats.clock import SLACK_S
 from pyarvo.memory.nats.entry import HEADER, JOURNAL, Entry, StepBody, decode_body, is_forgotten, new_entry
-from pyarvo.memory.nats.faults import (
-    NO_MESSAGE,
-    ApiError,
-    Silence,
-    is_conflict,
-    read_fault,
-    write_fault,
-)
 from pyarvo.memory.nats.keys import BLOCK
-from pyarvo.memory.nats.link import EXPECTED, Answer, Ask, Link, decode_answer
+from pyarvo.memory.nats.link import EXPECTED, Ask, Link
+from pyarvo.memory.nats.stream import Stream, is_stored, revision_of
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.retry import ATTEMPT_S
 
-__all__ = ["Clock", "Mark", "Message", "Store"]
+__all__ = ["Clock", "Mark", "Store"]
 
 Clock = Callable[[], float]
 
@@ -59,46 +52,12 @@ _PAUSE_S: Final = 0.002
 _HEADROOM: Final = 64 * 1024
 _MARGIN: Final = 2 * 1024
 
-_HEADER_LINE: Final = f"\r\n{HEADER}:".encode()
-
-
-class Message(Struct, frozen=True):
-    """A stored message."""
-
-    subject: str = ""
-    seq: int = 0
-    hdrs: bytes = b""
-    data: bytes = b""
-
-    @property
-    def header(self) -> bytes | None:
-        """Our header; None when there is none."""
-        start = self.hdrs.find(_HEADER_LINE)
-        if start < 0:
-            return None
-        start += len(_HEADER_LINE)
-        return self.hdrs[start : self.hdrs.find(b"\r\n", start)]
-
 
 class Mark(Struct, frozen=True, array_like=True):
     """Tells the sweep of an instance that came to be or was deleted at a time."""
 
     id: str
     at: float
-
-
-class _Got(Struct, frozen=True):
-    message: Message | None = None
-    error: ApiError | None = None
-
-
-class _Ack(Struct, frozen=True):
-    seq: int = 0
-    error: ApiError | None = None
-
-
-_GOT: Final = msgspec.json.Decoder(_Got)
-_ACK: Final = msgspec.json.Decoder(_Ack)
 
 
 class Store:
@@ -118,6 +77,7 @@ class Store:
     def __init__(self, link: Link, bucket: Bucket, options: MemoryOptions, clock: Clock | None) -> None:
         self.link = link
         self.bucket = bucket
+        self.stream = Stream(link, bucket)
         self._options = options
         self.journal = min(options.journal, JOURNAL)
         self._clock = clock
@@ -158,20 +118,20 @@ class Store:
             now = 0.0 if isinstance(op, Read) else await self.now(row.granted_at)
             after, outcome = decide(row, op, now)
             if after is not row:
-                entry = self._entry(seen.entry or new_entry(op.id, now), after, op, now)
+                entry = self._entry(seen, after, op, now)
                 if await self._save(op, seen, entry, until):
                     return outcome
                 if n > 1:
                     await asyncio.sleep(random.uniform(0, _PAUSE_S * n))
             elif guess is None:
-                answer = await self._with_body(op, row, outcome, until)
+                answer = await self._with_body(seen.entry, outcome, until)
                 if answer is not None:
                     return answer
                 if seen.revision == missed:
                     raise RecordCorrupt("the body of a kept step is not there")
                 missed = seen.revision
             guess = None
-        raise MemoryUnavailable("others write this instance all the time, nothing was applied")
+        raise MemoryUnavailable("this instance was busy until the deadline; nothing was applied")
 
     # --- seeing -----------------------------------------------------------------------------------------------
 
@@ -182,7 +142,7 @@ class Store:
 
     async def load(self, id: str, until: float) -> Seen:
         """The newest entry of *id*, from the stream's leader."""
-        message = await self.message(self.bucket.keys.entry(id), until)
+        message = await self.stream.newest(self.bucket.keys.entry(id), until)
         if message is None:
             return Seen(0, None)
         entry = Entry.decode(id, message.seq, message.header, message.data)
@@ -198,17 +158,6 @@ class Store:
     async def _is_forgotten(self, entry: Entry) -> bool:
         now = await self.now(entry.row.granted_at)
         return is_forgotten(entry.row, entry.updated_at, now, self._options.tombstone_s)
-
-    async def message(self, subject: str, until: float) -> Message | None:
-        """The newest message of *subject*; None when there is none."""
-        question = Ask(self.bucket.get_subject, b'{"last_by_subj":"%s"}' % subject.encode())
-        answer = await self.link.ask(question, max(0.0, until - monotonic()))
-        if isinstance(answer, Silence):
-            raise read_fault(answer)
-        got = decode_answer(_GOT, answer)
-        if got.message is None and got.error is not None and got.error.err_code != NO_MESSAGE:
-            raise read_fault(got.error)
-        return got.message
 
     async def now(self, granted_at: float = 0.0) -> float:
         """
@@ -231,23 +180,23 @@ class Store:
             now = clock.now(monotonic())
         return granted_at if now < granted_at <= now + SLACK_S else now
 
-    async def _with_body(self, op: Op, row: Row, outcome: Outcome, until: float) -> Outcome | None:
+    async def _with_body(self, entry: Entry | None, outcome: Outcome, until: float) -> Outcome | None:
         """The outcome, with the events of the consumed step; None when they are not where the entry says."""
-        if not isinstance(outcome, Consumed) or outcome.entry.produced is not None:
+        if entry is None or not isinstance(outcome, Consumed):
             return outcome
-        version = outcome.entry.version
-        if version == row.version or version <= row.version - self.journal:
+        version, newest = outcome.entry.version, entry.row.version
+        if version == newest or version <= newest - self.journal:
             return outcome
-        body = await self.body(op.id, version, until)
+        body = await self._body(entry, version, until)
         if body is None:
             return None
         if body.event_key != outcome.entry.event_key:
             raise RecordCorrupt("a kept step is another event's")
         return replace(outcome, entry=replace(outcome.entry, produced=body.produced, at=body.at))
 
-    async def body(self, id: str, version: int, until: float) -> StepBody | None:
+    async def _body(self, entry: Entry, version: int, until: float) -> StepBody | None:
         """The step that made *version*, from its own key."""
-        message = await self.message(self.bucket.keys.body(id, version), until)
+        message = await self.stream.newest(self.bucket.keys.body(entry.id, entry.life, version), until)
         return None if message is None else decode_body(message.data)
 
     async def step(self, entry: Entry, version: int, until: float) -> JournalEntry:
@@ -264,7 +213,7 @@ class Store:
         if version == entry.row.version:
             body = decode_body(entry.last)
         else:
-            body = await self.body(entry.id, version, until)
+            body = await self._body(entry, version, until)
             if body is None:
                 raise RecordCorrupt("the body of a kept step is not there", id=entry.id)
         produced = body.produced if back < self.journal else None
@@ -272,9 +221,10 @@ class Store:
 
     # --- saving -----------------------------------------------------------------------------------------------
 
-    def _entry(self, before: Entry, after: Row, op: Op, now: float) -> Entry:
+    def _entry(self, seen: Seen, after: Row, op: Op, now: float) -> Entry:
+        before = seen.entry or new_entry(op.id, seen.revision, now)
         if isinstance(op, Delete):
-            return before.deleted(after, now)
+            return before.deleted(after, seen.revision, now)
         if isinstance(op, Commit) and after.version != before.row.version:
             return before.written(after, op, now)
         return before.leased(after)
@@ -297,19 +247,21 @@ class Store:
         headers = {EXPECTED: str(seen.revision), HEADER: header}
         question = Ask(self.bucket.keys.entry(op.id), payload, headers)
         *acks, answer = await self.link.ask_all((*aside, question), max(0.0, until - monotonic()))
-        revision = self._revision(op.id, answer)
+        self._cache.drop(op.id)
+        revision = revision_of(answer)
         if revision is None:
             # Somebody else wrote it since we looked.
             self._cache.put(op.id, Seen(seen.revision, old, shared=True))
             return False
         if not entry.serial:
             entry = replace(entry, serial=revision)
-        spilled = not writes and (seen.spilled or (isinstance(op, Acquire) and all(map(_is_stored, acks))))
+        spilled = not writes and (seen.spilled or (isinstance(op, Acquire) and all(map(is_stored, acks))))
         self._cache.put(op.id, Seen(revision, entry, spilled=spilled, shared=seen.shared))
         if isinstance(op, Delete):
-            self.in_background(self._forget(op.id, old))
+            if old is not None:
+                self.in_background(self._forget(old))
         elif writes:
-            self._drop_old(op.id, entry.row.version)
+            self._drop_old(entry)
         return True
 
     def _first(self, op: Op, seen: Seen, entry: Entry) -> tuple[Ask, ...]:
@@ -331,31 +283,13 @@ class Store:
         if entry is None:
             return ()
         keys, version, data = self.bucket.keys, entry.row.version, entry.row.data
-        last = (Ask(keys.body(id, version), entry.last),) if entry.last else ()
+        last = (Ask(keys.body(id, entry.life, version), entry.last),) if entry.last else ()
         if self._options.history and data is not None:
-            return (*last, Ask(keys.earlier(id, version), data))
+            return (*last, Ask(keys.earlier(id, entry.life, version), data))
         return last
 
     async def _stored(self, asks: tuple[Ask, ...], until: float) -> bool:
-        return all(map(_is_stored, await self.link.ask_all(asks, max(0.0, until - monotonic()))))
-
-    def _revision(self, id: str, answer: Answer) -> int | None:
-        """
-        Under which revision the entry is stored; None when another one was there.
-
-        Raises:
-            MemoryFault: It is not stored, or nobody knows.
-        """
-        if isinstance(answer, Silence):
-            self._cache.drop(id)
-            raise write_fault(answer)
-        ack = decode_answer(_ACK, answer)
-        if ack.error is None:
-            return ack.seq
-        self._cache.drop(id)
-        if is_conflict(ack.error):
-            return None
-        raise write_fault(ack.error)
+        return all(map(is_stored, await self.link.ask_all(asks, max(0.0, until - monotonic()))))
 
     def _check_size(self, op: Op) -> None:
         if isinstance(op, Commit):
@@ -372,43 +306,28 @@ class Store:
 
     # --- what nobody waits for --------------------------------------------------------------------------------
 
-    def _drop_old(self, id: str, version: int) -> None:
+    def _drop_old(self, entry: Entry) -> None:
         """Every so many versions, purge the block that holds only bodies and records no longer kept."""
+        version, keys = entry.row.version, self.bucket.keys
         if version % BLOCK == 0:
-            keys = self.bucket.keys
             steps = (version - JOURNAL - BLOCK + 1) // BLOCK
             if steps >= 0:
-                self.in_background(self.purge(keys.bodies(id, steps)))
+                self.in_background(self.purge(keys.bodies(entry.id, entry.life, steps)))
             records = (version - self._options.history - BLOCK + 1) // BLOCK
             if self._options.history and records >= 0:
-                self.in_background(self.purge(keys.earliers(id, records)))
+                self.in_background(self.purge(keys.earliers(entry.id, entry.life, records)))
 
-    async def _forget(self, id: str, entry: Entry | None) -> None:
-        """What a deleted instance has beside its entry."""
+    async def _forget(self, entry: Entry) -> None:
+        """What a deleted instance had beside its entry."""
         keys = self.bucket.keys
-        await self.purge(keys.bodies(id))
-        await self.purge(keys.earliers(id))
-        if entry is not None and entry.labels.parent is not None:
-            await self.purge(keys.child(entry.labels.parent, id))
+        await self.purge(keys.bodies(entry.id, entry.life))
+        await self.purge(keys.earliers(entry.id, entry.life))
+        if entry.labels.parent is not None:
+            await self.purge(keys.child(entry.labels.parent, entry.id))
 
     async def purge(self, subjects: str, *, before: int = 0) -> None:
-        """
-        Remove the messages of *subjects* for good.
-
-        Args:
-            subjects: One, or a pattern.
-
-            before: Only those with a sequence under it; 0 = all.
-        """
-        request: dict[str, Any] = {"filter": subjects, **({"seq": before} if before else {})}
-        answer = await self.link.ask(
-            Ask(self.bucket.purge_subject, msgspec.json.encode(request)), self._options.deadline_s
-        )
-        if isinstance(answer, Silence):
-            raise read_fault(answer)
-        ack = decode_answer(_ACK, answer)
-        if ack.error is not None:
-            raise read_fault(ack.error)
+        """See `Stream.purge`."""
+        await self.stream.purge(subjects, self._options.deadline_s, before=before)
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do *work* while nobody waits for it, and before `close` is done; its faults are logged."""
@@ -422,19 +341,14 @@ class Store:
             _, late = await asyncio.wait(self._background.copy(), timeout=self._options.deadline_s)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
         await self.link.close()
 
 
-def _is_stored(answer: Answer) -> bool:
-    if isinstance(answer, Silence):
-        return False
-    ack = decode_answer(_ACK, answer)
-    return ack.error is None and ack.seq > 0
-
-
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-    """A purge that fails leaves messages behind that nothing reads; the sweep comes by again."""
+    """What fails here leaves messages behind that nothing reads."""
     try:
         await work
     except MemoryFault as fault:
-        _log.info("purging: %s", fault)
+        _log.info("not purged: %s", fault)

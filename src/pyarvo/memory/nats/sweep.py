@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing
 from time import monotonic
 from typing import Final
 
 import msgspec
 
+from pyarvo.errors import RecordCorrupt
 from pyarvo.memory.nats.scan import messages
 from pyarvo.memory.nats.store import Mark, Store
 
 __all__ = ["sweep"]
+
+_log = logging.getLogger("pyarvo.memory.nats")
 
 _MARK: Final = msgspec.json.Decoder(Mark)
 
@@ -27,10 +31,13 @@ async def sweep(store: Store, tombstone_s: float, within_s: float) -> None:
     found = messages(store.link, store.bucket.stream, store.bucket.keys.buried, headers_only=False)
     async with aclosing(found):
         async for message in found:
-            mark = _MARK.decode(message.data)
-            if mark.at >= oldest:
-                return
-            await _look_at(store, mark.id, message.metadata.sequence.stream, monotonic() + within_s)
+            try:
+                mark = _MARK.decode(message.data)
+                if mark.at >= oldest:
+                    return
+                await _look_at(store, mark.id, message.metadata.sequence.stream, monotonic() + within_s)
+            except (msgspec.MsgspecError, RecordCorrupt) as exc:
+                _log.warning("not swept: %s: %s", message.subject, exc)
 
 
 async def _look_at(store: Store, id: str, mark: int, until: float) -> None:
@@ -40,7 +47,6 @@ async def _look_at(store: Store, id: str, mark: int, until: float) -> None:
         return
     if seen.entry is None and seen.revision:
         # Only up to the revision that was looked at: whoever wrote since keeps what he wrote.
-        await store.purge(keys.entry(id), before=seen.revision + 1)
-        await store.purge(keys.bodies(id))
-        await store.purge(keys.earliers(id))
+        for subjects in (keys.entry(id), keys.bodies(id), keys.earliers(id)):
+            await store.purge(subjects, before=seen.revision + 1)
     await store.purge(keys.mark(id), before=mark + 1)
