@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar, Final
@@ -16,7 +16,7 @@ from pyarvo.events.labels import Labels
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Release, Row
 from pyarvo.memory.options import MemoryOptions
-from pyarvo.memory.postgres.connections import Connection, Lender, Record
+from pyarvo.memory.postgres.connections import Lender, Record
 from pyarvo.memory.postgres.faults import asks_again, asks_singly, fault_of, is_broken
 from pyarvo.memory.postgres.telling import Texts, entry_of, key_of, must_release, seconds, settled
 
@@ -91,13 +91,8 @@ class PostgresBackend:
 
     async def _settle(self, ops: Sequence[Op], until: float, tries: int = _TRIES) -> list[Answer]:
         """Operations of one kind on different instances, in the order of their keys, in one statement."""
-        wait_s = until - monotonic()
-        if len(ops) > 1:
-            wait_s = min(wait_s, _BATCH_WAIT_S)
-        text, arguments = self._texts.statement(ops, max(1, int(wait_s * 1_000)))
-        reads = isinstance(ops[0], Read)
         try:
-            rows = await self._fetch(text, arguments, writing=not reads)
+            rows = await self._rows(ops, until, first=tries == _TRIES)
         except MemoryFault as fault:
             if len(ops) > 1 and asks_singly(fault):
                 return await self._singly(ops, until)
@@ -108,7 +103,7 @@ class PostgresBackend:
         for row in rows:
             n = int(row["n"]) - 1
             outcomes[n] = settled(ops[n], row)
-            if not reads and not row["won"] and must_release(ops[n], row):
+            if must_release(ops[n], row):
                 await self._settle([Release(ops[n].id, row["token"])], until)
         again = [n for n, outcome in enumerate(outcomes) if outcome is None]
         if again and tries > 1:
@@ -117,40 +112,40 @@ class PostgresBackend:
                 outcomes[n] = outcome
         return [outcome if outcome is not None else _contended() for outcome in outcomes]
 
+    async def _rows(self, ops: Sequence[Op], until: float, *, first: bool) -> Sequence[Record]:
+        wait_s = until - monotonic()
+        if len(ops) > 1:
+            wait_s = min(wait_s, _BATCH_WAIT_S)
+        wait_ms = max(1, int(wait_s * 1_000))
+        writing = not isinstance(ops[0], Read)
+        shorter = self._texts.applying(ops[0], wait_ms) if first and len(ops) == 1 else None
+        rows = await self._fetch(*shorter, writing=writing) if shorter else ()
+        return rows or await self._fetch(*self._texts.statement(ops, wait_ms), writing=writing)
+
     async def _singly(self, ops: Sequence[Op], until: float) -> list[Answer]:
         """A locked row, or a fault of one operation, is its own; the batch was rolled back."""
         alone = await asyncio.gather(*(self._settle([op], until) for op in ops))
         return [outcome for (outcome,) in alone]
 
     async def _fetch(self, text: str, arguments: Sequence[object], *, writing: bool) -> Sequence[Record]:
-        within_s = self._options.deadline_s if writing else min(_READ_S, self._options.deadline_s)
-
-        async def fetch(connection: Connection) -> Sequence[Record]:
-            if not self._one_transaction:
-                return await connection.fetch(text, *arguments)
-            async with connection.transaction():
-                return await connection.fetch(text, *arguments)
-
-        return await self._lent(fetch, within_s, writing=writing)
-
-    async def _lent(
-        self,
-        work: Callable[[Connection], Awaitable[Sequence[Record]]],
-        within_s: float,
-        *,
-        writing: bool,
-    ) -> Sequence[Record]:
-        """Do *work* with a connection, whatever goes wrong named as a fault."""
+        """The rows of a statement, whatever goes wrong named as a fault."""
         connection = await self._lender.take()
+        within_s = self._options.deadline_s if writing else min(_READ_S, self._options.deadline_s)
+        # A server that says nothing is hung up on; then the driver raises what a lost connection raises.
+        watch = asyncio.get_running_loop().call_later(within_s, connection.terminate)
         broken = True
         try:
-            async with asyncio.timeout(within_s):
-                rows = await work(connection)
+            if self._one_transaction:
+                async with connection.transaction():
+                    rows = await connection.fetch(text, *arguments)
+            else:
+                rows = await connection.fetch(text, *arguments)
             broken = False
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             broken = is_broken(error)
             raise fault_of(error, writing=writing) from error
         finally:
+            watch.cancel()
             await self._lender.give(connection, broken=broken)
         return rows
 

@@ -4,7 +4,10 @@
 --   {op}        the operations: `unnest` of one array for each column, or, for a lone one, its plain parameters
 --   {schema}    the quoted schema
 --   {settings}  always true; bounds the wait for a row lock to $1 ms and makes this transaction's commit synchronous
---   {seen}      columns of the row `i` for `decide`
+--   {row} {consumed} {seen}   what `decide` needs to name a refusal
+--
+-- Lookups stand in sub-selects and LATERAL ... OFFSET 0, which the planner leaves as they are: one look into the index
+-- for each operation. Joins it would plan by sizes it guessed when the tables were nearly empty.
 --
 -- How they are right while others write. An UPDATE finds its rows by the snapshot that the statement took when it
 -- began. Where another transaction has changed such a row since, it waits for the end of that one and then judges
@@ -24,11 +27,30 @@
 -- 4. Nothing waits for the lock of a row whose lease is held: such a row fails the WHERE by the snapshot already.
 --    Rows are locked in the order of their keys, new ones after existing ones, so that batches do not wait in a circle.
 
+-- A lone acquire or commit is first sent with the ending `_applied`, which says only that it was applied, at the cost
+-- of a plain UPDATE. When that returns nothing, nothing was applied, and the whole statement follows.
+
 -- name: settings
 -- Set for this transaction only. Asynchronous commit would lose acknowledged steps and let fences come twice.
 (SELECT set_config('lock_timeout', $1::text, true)
         || CASE WHEN current_setting('synchronous_commit') = 'off'
                 THEN set_config('synchronous_commit', 'on', true) ELSE '' END) IS NOT NULL
+
+-- name: unchanged
+-- The row is as the snapshot has it; see note 2.
+(i.fence, i.version) = (SELECT s.fence, s.version FROM {schema}.instance AS s WHERE s.key = op.key)
+
+-- name: row
+-- The row of an operation that was not applied; NULL finds nothing, so one that was costs nothing.
+LEFT JOIN LATERAL (
+    SELECT i.* FROM {schema}.instance AS i WHERE i.key = CASE WHEN won.key IS NULL THEN op.key END OFFSET 0
+) AS i ON TRUE
+
+-- name: consumed
+-- The step that consumed its event.
+LEFT JOIN LATERAL (
+    SELECT c.* FROM {schema}.step AS c WHERE c.event = CASE WHEN won.key IS NULL THEN op.event END OFFSET 0
+) AS c ON TRUE
 
 -- name: seen
 clock_timestamp() AS now, i.id, i.version, i.fence, i.token, i.granted_at, i.until, i.deleted_at
@@ -44,12 +66,11 @@ took AS (
     UPDATE {schema}.instance AS i
     SET fence = i.fence + 1, token = op.token, holder = op.holder,
         granted_at = clock_timestamp(), until = clock_timestamp() + op.ttl_s * interval '1 second'
-    FROM op, {schema}.instance AS s
-    WHERE i.key = op.key AND i.id = op.id
-      AND s.key = op.key AND i.fence = s.fence AND i.version = s.version
+    FROM op
+    WHERE i.key = op.key AND i.id = op.id AND {unchanged}
       AND i.token <> op.token
       AND (i.granted_at <= clock_timestamp() AND clock_timestamp() < i.until) IS NOT TRUE
-      AND NOT EXISTS (SELECT FROM {schema}.step AS c WHERE c.serial = i.serial AND c.event = op.event)
+      AND (SELECT c.version FROM {schema}.step AS c WHERE c.event = op.event) IS NULL
       AND {settings}
     RETURNING i.key, i.fence, i.version, i.deleted_at, i.data
 ),
@@ -57,12 +78,20 @@ made AS (
     INSERT INTO {schema}.instance (key, id, fence, token, holder, granted_at, until, created_at, updated_at)
     SELECT op.key, op.id, 1, op.token, op.holder, t.now, t.now + op.ttl_s * interval '1 second', t.now, t.now
     FROM op, (SELECT clock_timestamp() AS now) AS t
-    WHERE NOT EXISTS (SELECT FROM {schema}.instance AS i WHERE i.key = op.key) AND {settings}
+    WHERE (SELECT i.serial FROM {schema}.instance AS i WHERE i.key = op.key) IS NULL AND {settings}
     ORDER BY op.key
     ON CONFLICT (key) DO NOTHING
     RETURNING key, fence, version, deleted_at, data
 ),
 won AS (SELECT * FROM took UNION ALL SELECT * FROM made)
+{answer}
+
+-- name: acquire_applied
+SELECT op.n, TRUE AS won,
+       won.fence AS won_fence, won.version AS won_version, won.deleted_at AS won_deleted_at, won.data AS won_data
+FROM op JOIN won ON won.key = op.key
+
+-- name: acquire_answer
 SELECT op.n, won.key IS NOT NULL AS won,
        won.fence AS won_fence, won.version AS won_version, won.deleted_at AS won_deleted_at, won.data AS won_data,
        {seen}, CASE WHEN i.token = op.token OR c.version IS NOT NULL THEN i.data END AS data,
@@ -70,11 +99,11 @@ SELECT op.n, won.key IS NOT NULL AS won,
        c.produced AS c_produced, c.at AS c_at
 FROM op
 LEFT JOIN won ON won.key = op.key
-LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
-LEFT JOIN {schema}.step AS c ON c.serial = i.serial AND c.event = op.event
+{row}
+{consumed}
 
 -- name: commit
--- Record, journal and release in one. $2: how many of the latest bodies the journal keeps.
+-- Record, journal and release in one.
 WITH op AS ({op}),
 won AS (
     UPDATE {schema}.instance AS i
@@ -84,7 +113,7 @@ won AS (
     FROM op
     WHERE i.key = op.key AND i.id = op.id
       AND i.token = op.token AND i.until IS NOT NULL AND i.version = op.expected
-      AND NOT EXISTS (SELECT FROM {schema}.step AS c WHERE c.serial = i.serial AND c.event = op.event)
+      AND (SELECT c.version FROM {schema}.step AS c WHERE c.event = op.event) IS NULL
       AND {settings}
     RETURNING i.key, i.serial, i.version
 ),
@@ -92,15 +121,13 @@ noted AS (
     INSERT INTO {schema}.step (serial, version, event, event_key, token, digest, at, produced)
     SELECT won.serial, won.version, op.event, op.event_key, op.token, op.digest, clock_timestamp(), op.produced
     FROM won JOIN op ON op.key = won.key
-),
-bodies AS (
-    UPDATE {schema}.step AS b SET produced = NULL FROM won
-    WHERE b.serial = won.serial AND b.version = won.version - $2::bigint AND b.event IS NOT NULL
-),
-plain AS (
-    DELETE FROM {schema}.step AS b USING won
-    WHERE b.serial = won.serial AND b.version = won.version - $2::bigint AND b.event IS NULL
-){history}
+){pruned}{history}
+{answer}
+
+-- name: commit_applied
+SELECT op.n, TRUE AS won, won.version AS won_version FROM op JOIN won ON won.key = op.key
+
+-- name: commit_answer
 SELECT op.n, won.key IS NOT NULL AS won, won.version AS won_version, {seen}, NULL::bytea AS data,
        c.version AS c_version, c.event_key AS c_event_key, c.token AS c_token, c.digest AS c_digest,
        c.produced AS c_produced, c.at AS c_at,
@@ -108,9 +135,24 @@ SELECT op.n, won.key IS NOT NULL AS won, won.version AS won_version, {seen}, NUL
        w.produced AS w_produced, w.at AS w_at
 FROM op
 LEFT JOIN won ON won.key = op.key
-LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
-LEFT JOIN {schema}.step AS c ON c.serial = i.serial AND c.event = op.event
-LEFT JOIN {schema}.step AS w ON w.serial = i.serial AND w.version = op.expected + 1
+{row}
+{consumed}
+LEFT JOIN LATERAL (
+    SELECT w.* FROM {schema}.step AS w WHERE w.serial = i.serial AND w.version = op.expected + 1 OFFSET 0
+) AS w ON TRUE
+
+-- name: pruned
+-- Part of `commit`: a step that is no longer among the latest keeps its key and loses its events; a write without a
+-- step needs to be recognised only for a while.
+,
+bodies AS (
+    UPDATE {schema}.step AS b SET produced = NULL FROM won
+    WHERE b.serial = won.serial AND b.version = won.version - {journal} AND b.event IS NOT NULL
+),
+plain AS (
+    DELETE FROM {schema}.step AS b USING won
+    WHERE b.serial = won.serial AND b.version = won.version - {journal} AND b.event IS NULL
+)
 
 -- name: history_of_commit
 -- Part of `commit` with the option `history`: the snapshot still has the record that the commit replaces.
@@ -140,7 +182,7 @@ won AS (
 SELECT op.n, won.key IS NOT NULL AS won, won.until AS won_until, {seen}, NULL::bytea AS data
 FROM op
 LEFT JOIN won ON won.key = op.key
-LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+{row}
 
 -- name: release
 WITH op AS ({op}),
@@ -153,7 +195,7 @@ won AS (
 SELECT op.n, won.key IS NOT NULL AS won, {seen}, NULL::bytea AS data
 FROM op
 LEFT JOIN won ON won.key = op.key
-LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+{row}
 
 -- name: force_release
 WITH op AS ({op}),
@@ -166,7 +208,7 @@ won AS (
 SELECT op.n, won.key IS NOT NULL AS won, {seen}, NULL::bytea AS data
 FROM op
 LEFT JOIN won ON won.key = op.key
-LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+{row}
 
 -- name: delete
 -- A tombstone; with the condition of note 2 no step can be left that the snapshot does not show.
@@ -176,20 +218,19 @@ won AS (
     SET version = 0, fence = i.fence + 1, token = '', holder = '', granted_at = NULL, until = NULL,
         deleted_at = clock_timestamp(), note = '', written = FALSE, orchestrator = NULL,
         orchestrator_version = NULL, status = NULL, parent = NULL, updated_at = clock_timestamp(), data = NULL
-    FROM op, {schema}.instance AS s
-    WHERE i.key = op.key AND i.id = op.id
-      AND s.key = op.key AND i.fence = s.fence AND i.version = s.version
+    FROM op
+    WHERE i.key = op.key AND i.id = op.id AND {unchanged}
       AND CASE WHEN i.granted_at <= clock_timestamp() AND clock_timestamp() < i.until THEN op.force
                ELSE i.version > 0 OR i.until IS NOT NULL END
       AND {settings}
-    RETURNING i.key, i.serial, s.version > 0 AS existed
+    RETURNING i.key, i.serial, (SELECT s.version FROM {schema}.instance AS s WHERE s.key = i.key) > 0 AS existed
 ),
 steps AS (DELETE FROM {schema}.step AS b USING won WHERE b.serial = won.serial),
 older AS (DELETE FROM {schema}.history AS h USING won WHERE h.serial = won.serial)
 SELECT op.n, won.key IS NOT NULL AS won, won.existed AS won_existed, {seen}, NULL::bytea AS data
 FROM op
 LEFT JOIN won ON won.key = op.key
-LEFT JOIN {schema}.instance AS i ON i.key = CASE WHEN won.key IS NULL THEN op.key END
+{row}
 
 -- name: sweep
 -- Old tombstones, and instances that were leased but never written; a bounded number at a time. Rows that somebody

@@ -47,8 +47,9 @@ CREATE INDEX instance_parent ON {schema}.instance (sha256(parent), serial) WHERE
 
 CREATE INDEX instance_unwritten ON {schema}.instance (serial) WHERE NOT written;
 
--- The journal: one row for each applied write. `event` is a 128-bit hash of `event_key`; both are NULL for a write
--- without a step, `produced` also for a body that is no longer kept.
+-- The journal: one row for each applied write. `event` is a 128-bit hash of the instance's key and `event_key`, one
+-- column, so that the index finds it whatever the planner thinks of long journals; both are NULL for a write without
+-- a step, `produced` also for a body that is no longer kept.
 CREATE TABLE {schema}.step (
     serial    BIGINT      NOT NULL,
     version   BIGINT      NOT NULL,
@@ -61,7 +62,7 @@ CREATE TABLE {schema}.step (
     PRIMARY KEY (serial, version)
 );
 
-CREATE UNIQUE INDEX step_event ON {schema}.step (serial, event) WHERE event IS NOT NULL;
+CREATE UNIQUE INDEX step_event ON {schema}.step (event);
 
 -- Earlier records, only with the option `history`.
 CREATE TABLE {schema}.history (

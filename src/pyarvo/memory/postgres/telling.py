@@ -153,6 +153,9 @@ def entry_of(found: Answer) -> JournalEntry:
 _ENTRY: Final = ("version", "event_key", "token", "digest", "produced", "at")
 
 
+_PARTS: Final = ("row", "consumed", "seen", "settings", "unchanged", "matches")
+
+
 def _optional(at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
 
@@ -161,12 +164,15 @@ def _raw(text: str | None) -> bytes | None:
     return None if text is None else text.encode()
 
 
-def _event(event_key: str | None) -> bytes | None:
-    return None if event_key is None else blake2b(event_key.encode(), digest_size=16).digest()
+def _event(op: Acquire | Commit) -> bytes | None:
+    """The hash of instance and event key by which the journal finds a step."""
+    if op.event_key is None:
+        return None
+    return blake2b(op.event_key.encode(), digest_size=16, key=key_of(op.id)[0]).digest()
 
 
 def _of_acquire(op: Acquire) -> tuple[Any, ...]:
-    return op.token, op.ttl_s, _event(op.event_key), op.holder.encode()
+    return op.token, op.ttl_s, _event(op), op.holder.encode()
 
 
 def _of_commit(op: Commit) -> tuple[Any, ...]:
@@ -175,7 +181,7 @@ def _of_commit(op: Commit) -> tuple[Any, ...]:
         op.token,
         op.expected,
         op.release,
-        _event(op.event_key),
+        _event(op),
         _raw(op.event_key),
         op.digest,
         op.produced,
@@ -241,11 +247,20 @@ class Texts:
 
     def __init__(self, schema: str, options: MemoryOptions) -> None:
         self._sql = load_statements("pyarvo.memory.postgres")
-        self._schema = f'"{schema}"'
-        self._history = self._sql["history_of_commit"] if options.history else ""
-        self._options = options
+        self._journal = options.journal
+        self._parts = {
+            **{f"{{{name}}}": self._sql[name] for name in _PARTS},
+            "{history}": self._sql["history_of_commit"] if options.history else "",
+            "{keep}": str(options.history),
+            "{journal}": str(options.journal),
+            "{schema}": f'"{schema}"',
+        }
         self._lone = {kind: self._text(telling, many=False) for kind, telling in TELLINGS.items()}
         self._many = {kind: self._text(telling, many=True) for kind, telling in TELLINGS.items()}
+        self._applied: dict[type[Op], str] = {
+            kind: self._text(TELLINGS[kind], many=False, ending="applied")
+            for kind in ((Acquire,) if options.history else (Acquire, Commit))
+        }
 
     def plain(self, name: str) -> str:
         """A statement that is no operation."""
@@ -261,45 +276,43 @@ class Texts:
             wait_ms: The longest wait for the lock of a row.
         """
         kind = type(ops[0])
-        arguments = TELLINGS[kind].arguments
-        before = self._before(kind, wait_ms)
         if len(ops) == 1:
-            return self._lone[kind], [*before, *key_of(ops[0].id), *arguments(ops[0])]
+            return self._lone[kind], self._parameters(ops[0], wait_ms)
+        arguments = TELLINGS[kind].arguments
         rows = [(*key_of(op.id), *arguments(op)) for op in ops]
-        return self._many[kind], [*before, *map(list, zip(*rows, strict=True))]
+        columns = map(list, zip(*rows, strict=True))
+        return self._many[kind], [*columns] if kind is Read else [str(wait_ms), *columns]
 
-    def _before(self, kind: type[Op], wait_ms: int) -> list[Any]:
-        """The parameters that are not an operation's."""
-        if kind is Read:
-            return []
-        return [str(wait_ms), self._options.journal] if kind is Commit else [str(wait_ms)]
+    def applying(self, op: Op, wait_ms: int) -> tuple[str, list[Any]] | None:
+        """The shorter statement that only says whether *op* was applied; None where there is none."""
+        text = self._applied.get(type(op))
+        if text is None or (isinstance(op, Commit) and op.expected >= self._journal):
+            return None
+        return text, self._parameters(op, wait_ms)
 
-    def _text(self, telling: Telling, *, many: bool) -> str:
-        first = {"read": 1, "commit": 3}.get(telling.name, 2)
+    def _parameters(self, op: Op, wait_ms: int) -> list[Any]:
+        kind = type(op)
+        own = [*key_of(op.id), *TELLINGS[kind].arguments(op)]
+        return own if kind is Read else [str(wait_ms), *own]
+
+    def _text(self, telling: Telling, *, many: bool, ending: str = "answer") -> str:
+        first = 1 if telling.name == "read" else 2
         numbered = [(n, name, type_) for n, (name, type_) in enumerate(telling.columns, first)]
+        text = self._sql[telling.name]
         if many:
             # The planner would look into a plain parameter, count its elements, and plan anew each time.
             arrays = ", ".join(f"(SELECT ${n}::{type_}[])" for n, _, type_ in numbered)
             names = ", ".join(name for _, name, _ in numbered)
             op = f"SELECT * FROM unnest({arrays}) WITH ORDINALITY AS o ({names}, n)"  # noqa: S608 - the text is ours
         else:
-            op = "SELECT 1::bigint AS n, " + ", ".join(
-                f"${n}::{type_} AS {name}" for n, name, type_ in numbered
-            )
-        text = self._sql[telling.name].replace(
-            "WITH op AS (", "WITH op AS NOT MATERIALIZED (" if not many else "WITH op AS ("
-        )
+            values = (f"${n}::{type_} AS {name}" for n, name, type_ in numbered)
+            op = "SELECT 1::bigint AS n, " + ", ".join(values)
+            text = text.replace("WITH op AS (", "WITH op AS NOT MATERIALIZED (")
+        text = text.replace("{answer}", self._sql.get(f"{telling.name}_{ending}", ""))
+        text = text.replace("{pruned}", self._sql["pruned"] if ending == "answer" else "")
         return self._filled(text.replace("{op}", op))
 
     def _filled(self, text: str) -> str:
-        parts = {
-            "{history}": self._history,
-            "{seen}": self._sql["seen"],
-            "{settings}": self._sql["settings"],
-            "{matches}": self._sql["matches"],
-            "{keep}": str(self._options.history),
-            "{schema}": self._schema,
-        }
-        for name, part in parts.items():
+        for name, part in self._parts.items():
             text = text.replace(name, part)
         return text
