@@ -23,7 +23,7 @@ from pyarvo.demo.effects import Effects, create_tables
 from pyarvo.demo.make_orders import make_lines
 from pyarvo.demo.orders import INPUT, fate_of, first_orders, placed_orders, read_lines
 from pyarvo.demo.report import KillReport, Report
-from pyarvo.demo.run import run_demo
+from pyarvo.demo.run import DemoFailed, run_demo
 from pyarvo.demo.worker import Job, work
 from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoOrchestrationSubject, create_arvo_event
@@ -290,3 +290,18 @@ def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match="exists"):
         run_demo(memory=f"sqlite:///{file}")
     assert file.read_text() == "precious"
+
+
+def test_a_worker_that_breaks_ends_the_demo_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_arguments(_job: Job) -> list[str]:
+        return []
+
+    monkeypatch.setattr(Job, "arguments", no_arguments)
+    with pytest.raises(DemoFailed, match=r"worker-1\.1 ended with status 2:(.|\n)*arguments are required"):
+        run_demo(workers=1)
+
+
+def test_workers_that_do_not_come_to_an_end_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyarvo.demo.run._DEADLINE_S", 0.2)
+    with pytest.raises(DemoFailed, match=r"not done after 0\.2 s"):
+        run_demo(orders=20)

@@ -128,13 +128,8 @@ async def _run(demo: _Demo) -> tuple[Report, float]:
         await asyncio.to_thread(create_tables, demo.database)
         with _progress() as progress:
             bar = progress.add_task("orders", total=demo.orders)
-            async with (
-                _polling(memory, progress, bar),
-                asyncio.timeout(_DEADLINE_S),
-                asyncio.TaskGroup() as shares,
-            ):
-                for share, kills in enumerate(_plan(demo)):
-                    shares.create_task(_work_off(demo, share, kills, progress.console))
+            async with _polling(memory, progress, bar):
+                await _work_off_all(demo, progress.console)
     return await _count(demo), time.monotonic() - started
 
 
@@ -145,6 +140,18 @@ def _plan(demo: _Demo) -> list[deque[Kill]]:
     plan[0].append(Kill(KillPoint.AFTER_ACQUIRE, max(4, share)))
     plan[1 % demo.workers].append(Kill(KillPoint.AFTER_COMMIT, max(4, share)))
     return plan
+
+
+async def _work_off_all(demo: _Demo, console: Console) -> None:
+    """Work off all shares at once; when one fails, the workers of the others are killed."""
+    try:
+        async with asyncio.timeout(_DEADLINE_S), asyncio.TaskGroup() as shares:
+            for share, kills in enumerate(_plan(demo)):
+                shares.create_task(_work_off(demo, share, kills, console))
+    except TimeoutError as error:
+        raise DemoFailed(f"the workers were not done after {_DEADLINE_S:g} s") from error
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
 
 
 async def _work_off(demo: _Demo, share: int, kills: deque[Kill], console: Console) -> None:
