@@ -26,7 +26,7 @@ from pyarvo.events import ArvoEvent, event_key
 
 __all__ = ["Job", "main"]
 
-_RETRY = RetryPolicy(attempts=8, first_s=0.1, longest_s=1.0)
+_RETRY = RetryPolicy(attempts=7, first_s=0.1, longest_s=0.5)
 """Longer than the lease of 1 s that a killed worker leaves behind."""
 
 
