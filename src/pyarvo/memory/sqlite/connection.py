@@ -96,9 +96,17 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
         ForeignStore: Somebody else's tables, or another application's mark.
         SchemaTooNew: Ours, of a later time.
     """
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    # From one snapshot: another process may make the schema between two of these.
+    alone = not connection.in_transaction
+    if alone:
+        connection.execute("BEGIN")
+    try:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        if alone:
+            connection.execute("ROLLBACK")
     if application_id != APPLICATION_ID:
         if application_id or version or tables:
             raise ForeignStore(f"{path} is a database of something else; choose another file")
@@ -109,19 +117,15 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, path: str, within_s: float) -> None:
-    if _version(connection, path) == SCHEMA_VERSION:
+    if patiently(lambda: _version(connection, path), within_s) == SCHEMA_VERSION:
         return
     begin(connection, time.monotonic() + within_s)
-    try:
-        if _version(connection, path) < SCHEMA_VERSION:
-            for statement in _schema():
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+    if _version(connection, path) < SCHEMA_VERSION:
+        for statement in _schema():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")  # after a fault the caller closes the connection, which rolls back
 
 
 def _schema() -> list[str]:
