@@ -35,6 +35,7 @@ __all__ = [
     "hangs",
     "held",
     "same_again",
+    "until",
     "waits_for",
 ]
 
@@ -203,6 +204,15 @@ async def elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await work()
 
     return await asyncio.get_running_loop().create_task(called(), context=Context())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the others go on until *condition* holds, for at most 5 seconds."""
+    async with asyncio.timeout(5):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0)
 
 
 async def held(memory: LeasedMemory, id: str = "a", **options: Any) -> Lease:

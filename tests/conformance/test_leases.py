@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
@@ -115,22 +116,19 @@ async def test_l8_a_refused_record_or_step_leaves_the_lease_and_the_store_alone(
     lease = await held(memory)
     sent = asked(memory)
     not_an_object: Any = [1]
-    for refused in (
-        memory.commit(lease, not_an_object),
-        memory.commit(lease, {"a": {1, 2}}),
-        memory.commit(lease, {}, step=Step("")),
-        memory.commit(lease, {}, step=Step("k" * 9_000)),
-        memory.commit(lease, {}, step=Step("k", ({"a": float("nan")},))),
+    for data, step in (
+        (not_an_object, None),
+        ({"a": {1, 2}}, None),
+        ({}, Step("")),
+        ({}, Step("k" * 9_000)),
+        ({}, Step("k", ({"a": float("nan")},))),
     ):
         with pytest.raises(InvalidRecord) as caught:
-            await refused
+            await memory.commit(lease, data, step=step)
         assert (caught.value.id, caught.value.operation) == ("a", "commit")
-    for refused in (
-        memory.commit(lease, {"text": "x" * 1_024}),
-        memory.commit(lease, {}, step=Step("k", ({"text": "x" * 1_024},))),
-    ):
+    for data, step in (({"text": "x" * 1_024}, None), ({}, Step("k", ({"text": "x" * 1_024},)))):
         with pytest.raises(RecordTooLarge):
-            await refused
+            await memory.commit(lease, data, step=step)
     assert asked(memory) == sent
     assert lease.held
     assert await memory.commit(lease, {"n": 1}) == 1
@@ -148,23 +146,24 @@ async def test_l10_a_closed_memory_refuses_every_call(place: Place) -> None:
     lease = await held(memory)
     await memory.close()
     await memory.close()
-    for call in (
-        memory.read("a"),
-        memory.lock("a"),
-        memory.acquire("a"),
-        memory.commit(lease, {}),
-        memory.renew(lease),
-        memory.get("a"),
-        memory.instances(),
-        memory.count(),
-        memory.journal("a"),
-        memory.history("a"),
-        memory.delete("a"),
-        memory.force_release("a", reason="test"),
-        memory.ping(),
-    ):
+    calls: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: memory.read("a"),
+        lambda: memory.lock("a"),
+        lambda: memory.acquire("a"),
+        lambda: memory.commit(lease, {}),
+        lambda: memory.renew(lease),
+        lambda: memory.get("a"),
+        lambda: memory.instances(),
+        lambda: memory.count(),
+        lambda: memory.journal("a"),
+        lambda: memory.history("a"),
+        lambda: memory.delete("a"),
+        lambda: memory.force_release("a", reason="test"),
+        lambda: memory.ping(),
+    )
+    for call in calls:
         with pytest.raises(MemoryClosed):
-            await call
+            await call()
 
 
 # --- C1 token, fence and version ----------------------------------------------------------------------------------
@@ -335,8 +334,8 @@ async def test_c4_the_clients_clock_never_matters(place: Place, monkeypatch: pyt
         wrong.setattr("pyarvo.memory.leased.monotonic", lambda: ahead)
         assert lease.expires_in_s == 0.0
         assert await other.acquire("a") is None
-        await memory.renew(lease)
         assert await memory.commit(lease, {"n": 1}, release=False) == 1
+        await memory.renew(lease)
         assert await other.acquire("a") is None
     place.clock.advance(30)
     assert lease.expires_in_s > 0.0

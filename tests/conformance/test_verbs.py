@@ -201,7 +201,7 @@ async def test_v3_an_acquire_takes_no_longer_than_the_deadline(place: Place) -> 
     started = monotonic()
     with pytest.raises(MemoryUnavailable):
         await memory.lock("a")
-    assert monotonic() - started < 0.45
+    assert monotonic() - started < 0.6
 
 
 async def test_v3_every_lease_ends_by_itself_after_thirty_seconds(place: Place) -> None:
@@ -281,7 +281,7 @@ async def test_v4_unlock_whose_answer_was_lost_asks_again(place: Place) -> None:
 
 
 async def test_v4_a_cancelled_unlock_still_unlocks(place: Place) -> None:
-    memory, other = place.open(), place.open()
+    memory, other = place.open(), place.open(lock_attempts=3)
     for turns in range(4):
         assert await memory.lock("a")
         unlocking = asyncio.create_task(memory.unlock("a"))
@@ -291,8 +291,7 @@ async def test_v4_a_cancelled_unlock_still_unlocks(place: Place) -> None:
         await asyncio.gather(unlocking, return_exceptions=True)
         if turns == 0:  # never started: nobody asked for anything yet
             assert await memory.unlock("a")
-        await memory.ping()
-        lease = await other.acquire("a")
+        lease = await other.acquire("a")  # in a moment, where the unlock is still under way
         assert lease is not None
         assert await other.release(lease)
 
@@ -300,44 +299,41 @@ async def test_v4_a_cancelled_unlock_still_unlocks(place: Place) -> None:
 # --- V5 whose lock ----------------------------------------------------------------------------------------------
 
 
+async def _two_grants(place: Place, memory: Any) -> None:
+    """Two other callers' leases of "a", over but never given up: only a cell tells whose is whose."""
+    for _ in range(2):
+        assert await elsewhere(lambda: memory.lock("a"))
+        place.clock.advance(31)
+
+
 async def _writes_as_owner(place: Place, memory: Any) -> None:
     await memory.write("a", {"n": 1})
     assert not await place.open().lock("a")
     assert await memory.unlock("a")
+    assert await place.open().lock("a")
 
 
 async def test_v5_a_lock_is_found_again_under_wait_for(place: Place) -> None:
     memory = place.open()
-    assert await asyncio.wait_for(memory.lock("a"), 5)
-    assert await elsewhere(lambda: _lock_denied(place))
-    await _writes_as_owner(place, memory)
-
-
-async def _lock_denied(place: Place) -> bool:
-    return not await place.open().lock("a")
-
-
-async def test_v5_a_lock_is_found_again_under_gather_and_create_task(place: Place) -> None:
-    memory = place.open()
-    # Two other callers hold the id's namesake leases on the same object, so that only the cell can tell.
-    assert await asyncio.gather(memory.lock("a"), memory.lock("b")) == [True, True]
-    await _writes_as_owner(place, memory)
-    assert await asyncio.create_task(memory.lock("c"))
-    await asyncio.create_task(memory.write("c", {"n": 1}))
-    assert await asyncio.create_task(memory.unlock("c"))
-
-
-async def _two_grants(place: Place, memory: Any) -> None:
-    """Two callers whose leases of "a" were never given up: only a cell tells whose is whose."""
-    assert await elsewhere(lambda: memory.lock("a"))
-    place.clock.advance(31)
-
-
-async def test_v5_the_cell_decides_where_two_grants_are_open(place: Place) -> None:
-    memory = place.open()
     await _two_grants(place, memory)
     assert await asyncio.wait_for(memory.lock("a"), 5)
     await _writes_as_owner(place, memory)
+
+
+async def test_v5_a_lock_is_found_again_under_gather(place: Place) -> None:
+    memory = place.open()
+    await _two_grants(place, memory)
+    assert await asyncio.gather(memory.lock("a"), memory.lock("b")) == [True, True]
+    await asyncio.gather(memory.write("b", {"n": 2}), memory.unlock("b"))
+    await _writes_as_owner(place, memory)
+
+
+async def test_v5_a_lock_is_found_again_under_create_task(place: Place) -> None:
+    memory = place.open()
+    await _two_grants(place, memory)
+    assert await asyncio.create_task(memory.lock("a"))
+    await asyncio.create_task(memory.write("a", {"n": 0}))
+    await asyncio.create_task(_writes_as_owner(place, memory))
 
 
 async def test_v5_a_lock_taken_from_another_thread_is_found_there(place: Place) -> None:
@@ -364,8 +360,9 @@ async def test_v5_a_caller_without_a_cell_acts_for_the_only_grant(place: Place) 
 
 async def test_v5_a_caller_without_a_cell_is_refused_where_two_grants_are_open(place: Place) -> None:
     memory = place.open()
-    await _two_grants(place, memory)
-    assert await elsewhere(lambda: memory.lock("a"))
+    for _ in range(2):
+        place.clock.advance(31)
+        assert await elsewhere(lambda: memory.lock("a"))
     with pytest.raises(LeaseLost):
         await memory.write("a", {"n": 1})
     assert await memory.unlock("a") is False
