@@ -123,7 +123,23 @@ HIERARCHY = [
     ),
 ]
 
+ONCE: MachineForm = {
+    "type": "parallel",
+    "context": {"n": 0},
+    "always": {
+        "guard": lambda c, _e: c["n"] < 1,
+        "actions": [say("own"), assign({"n": lambda c, _e: c["n"] + 1})],
+    },
+    "states": {"a": {}, "b": {}},
+}
 PARALLEL = [
+    Case(
+        "selection: an `always` met on the way from several leaves is taken once",
+        ONCE,
+        [],
+        {"a": {}, "b": {}},
+        "+root +a +b own",
+    ),
     Case(
         "parallel: every region takes the event",
         chart(
@@ -421,7 +437,31 @@ def remembering(kind: Any, **more_keys: Any) -> MachineForm:
     )
 
 
+DOUBLE_HISTORY: StateForm = {
+    "initial": "h",
+    "states": {"h": {"type": "history", "target": "u"}, "u": {"on": {"N": "v"}}, "v": {}},
+}
 HISTORY = [
+    Case(
+        "history: as the initial state of a region beside the target",
+        chart(
+            p=more(parallel(a=region(x={}, y={}), b=DOUBLE_HISTORY), on={"OUT": "#out"}),
+            out={"id": "out", "on": {"BACK": "p.a.y"}},
+        ),
+        ["N", "OUT", "BACK"],
+        {"p": {"a": "y", "b": "v"}},
+        "-out +p +p.a +p.a.y +p.b +p.b.v",
+    ),
+    Case(
+        "history: an eventless transition that records something new is taken again",
+        chart(
+            o={"on": {"E": "a"}},
+            a=more(region(b={}, h={"type": "history"}), always=go("a", "again", reenter=True)),
+        ),
+        ["E"],
+        {"a": "b"},
+        "-o +a +a.b -a.b -a again +a +a.b -a.b -a again +a +a.b",
+    ),
     Case(
         "history: shallow restores the child, its inside by default",
         remembering("shallow"),

@@ -169,6 +169,15 @@ def test_what_an_action_makes_must_be_an_event(action: Any, made: Any) -> None:
         step(Machine({"entry": action(lambda: made)}), None)
 
 
+def test_what_is_handed_out_does_not_change_with_the_context_later_in_the_step() -> None:
+    told = emit(lambda c, _e: {"type": "x", "data": c["list"]})
+    machine = Machine(
+        {"context": {"list": [1]}, "on": {"E": {"actions": [told, lambda c, _e: c["list"].append(2)]}}}
+    )
+    result = step(machine, step(machine, None).snapshot, "E")
+    assert (result.emitted, result.snapshot["context"]) == ([{"type": "x", "data": [1]}], {"list": [1, 2]})
+
+
 # 3. Errors.
 
 

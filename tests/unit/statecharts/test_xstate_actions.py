@@ -638,6 +638,32 @@ COMPLETION = [
         output=None,
     ),
     Case(
+        "exit actions at the end see the event, not the completion",
+        {
+            "initial": "a",
+            "output": {"k": 1},
+            "exit": tell_event(),
+            "states": {"a": {"on": {"E": "b"}}, "b": FINAL},
+        },
+        ["E"],
+        said="by E",
+        status="done",
+    ),
+    Case(
+        "a region's output is not the parallel state's",
+        {
+            "initial": "p",
+            "states": {
+                "p": {
+                    "type": "parallel",
+                    "states": {"a": region(f={"type": "final", "output": {"k": 1}})},
+                    "onDone": {"actions": tell_done()},
+                }
+            },
+        },
+        said="xstate.done.state.(machine).p:None",
+    ),
+    Case(
         "raised events die with the machine",
         {
             "initial": "a",

@@ -168,8 +168,9 @@ def _leave(run: Run, mask: int) -> None:
     for index in indices(mask & run.machine.with_history):
         for history in run.states[index].histories:
             recorded = rules.recorded_states(history, run.configuration, run.leaves)
-            run.history = {**run.history, history.index: recorded}
-            run.changes += 1
+            if run.history.get(history.index) != recorded:
+                run.history = {**run.history, history.index: recorded}
+                run.changes += 1
     for index in rules.exit_order(mask):
         state = run.states[index]
         for action in state.exit:
@@ -200,7 +201,7 @@ def _complete(run: Run, final: State) -> None:
     for state in completed:
         told = output if state is final.parent else None
         run.internal.append(Event(done_type(state.id), None, told))
-    if done and not run.done:
+    if done:
         run.done = True
         root = run.machine.root
         whole = root if root.kind is Kind.PARALLEL else final
