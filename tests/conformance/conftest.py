@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from tests.servers.nats import nats_url
+from tests.servers.postgres import shared_server
 
 from .place import KINDS, Place
 from .place_nats import NatsPlace
+from .place_postgres import PostgresPlace
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +23,13 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=[*KINDS, "nats"])
+@pytest.fixture(params=[*KINDS, "nats", "postgres"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty store; afterwards neither a task nor a thread is left."""
     if request.param == "nats":
         place = NatsPlace(tmp_path, request.getfixturevalue("nats_server"))
+    elif request.param == "postgres":
+        place = PostgresPlace(tmp_path, shared_server())
     else:
         place = Place(request.param, tmp_path)
     yield place

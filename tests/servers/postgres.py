@@ -158,8 +158,8 @@ def _children(parent: int) -> list[int]:
 
 @cache
 def shared_server() -> PostgresServer:
-    """One server for all tests of this process that leave it alive."""
-    server = PostgresServer()
+    """One server for all tests of this process that leave it alive; so it need not sync its disk."""
+    server = PostgresServer({"fsync": "off"})
     atexit.register(server.stop)
     server.create()
     server.start()

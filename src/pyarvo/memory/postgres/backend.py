@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar, Final
@@ -53,18 +53,27 @@ class PostgresBackend:
 
         one_transaction: Whether a call stands in BEGIN and COMMIT, for a pooler that lends per transaction and does
             not know named statements.
+
+        clock: In seconds, for how often to sweep; for tests. Default: monotonic.
     """
 
     name: ClassVar[str] = "postgresql"
     immediate: ClassVar[bool] = False
 
     def __init__(
-        self, options: MemoryOptions, schema: str, lender: Lender, *, one_transaction: bool = False
+        self,
+        options: MemoryOptions,
+        schema: str,
+        lender: Lender,
+        *,
+        one_transaction: bool = False,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._options = options
         self._lender = lender
         self._one_transaction = one_transaction
         self._texts = Texts(schema, options)
+        self._clock = clock
         self._sweep_at = 0.0
 
     async def execute(self, ops: Sequence[Op]) -> Sequence[Answer]:
@@ -73,7 +82,7 @@ class PostgresBackend:
             answers = await self._settle(ops, until)
         else:
             answers = await self._in_waves(ops, until)
-        if monotonic() >= self._sweep_at and not isinstance(ops[0], Read):
+        if self._clock() >= self._sweep_at and not isinstance(ops[0], Read):
             await self._sweep()
         return answers
 
@@ -151,7 +160,7 @@ class PostgresBackend:
 
     async def _sweep(self) -> None:
         """Forget what is old, now and then; that it fails is no operation's fault."""
-        self._sweep_at = monotonic() + _SWEEP_EVERY_S
+        self._sweep_at = self._clock() + _SWEEP_EVERY_S
         try:
             await self._fetch(self._texts.plain("sweep"), [self._options.tombstone_s], writing=True)
         except MemoryFault as fault:

@@ -6,7 +6,7 @@ from typing import Final
 
 from asyncpg import InterfaceError, PostgresError  # pyright: ignore[reportMissingTypeStubs] - the driver has no types
 
-from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
+from pyarvo.errors import MemoryFault, MemoryUnavailable, RecordCorrupt, WriteOutcomeUnknown
 
 __all__ = ["asks_again", "asks_singly", "fault_of", "fault_of_connecting", "is_broken"]
 
@@ -20,7 +20,8 @@ _TRANSIENT: Final = ("08", "40", "53300", "53200", "53400", "55P03", "57", "2500
 # Faults of one operation of a batch, not of the store.
 _OF_ONE: Final = ("22", "23", "40", "54", "55P03")
 
-_AGAIN: Final = ("40001", "40P01")
+# Lost against another transaction; for a journal that has the step already, a new snapshot will show it.
+_AGAIN: Final = ("40001", "40P01", "23505")
 
 _HINTS: Final = {
     "28": "check user and password of the URL, and pg_hba.conf",
@@ -49,7 +50,11 @@ def fault_of(error: BaseException, *, writing: bool) -> MemoryFault:
     code = _code(error)
     message = _message(error, code)
     fault: MemoryFault
-    if isinstance(error, PostgresError) and not code.startswith(_UNKNOWN):
+    if code == "23505":
+        fault = RecordCorrupt(
+            "the journal has a step that the instance does not know of; it was left as it is"
+        )
+    elif isinstance(error, PostgresError) and not code.startswith(_UNKNOWN):
         fault = MemoryUnavailable(message, transient=code.startswith(_TRANSIENT))
     elif isinstance(error, InterfaceError) and not code:
         # The driver refused before it sent anything: bad arguments, a connection that was closed.
@@ -83,7 +88,7 @@ def asks_singly(fault: MemoryFault) -> bool:
 
 
 def asks_again(fault: MemoryFault) -> bool:
-    """Whether the same statement may well succeed now: it lost against another transaction."""
+    """Whether the same statement may well be answered now."""
     return _code(fault.__cause__).startswith(_AGAIN)
 
 

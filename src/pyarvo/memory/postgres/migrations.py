@@ -18,6 +18,13 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 # Racing processes stand in a row: each looks again once it has the lock. "ARVO" and the schema's name.
 _LOCK: Final = "SELECT pg_advisory_xact_lock(1095914063, hashtext('{name}'))"
+# Plain selects: `to_regclass` answers from a cache that a wait for the lock does not refresh.
+_HAS_SCHEMA: Final = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
+_HAS_VERSIONS: Final = (
+    "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = $1 AND c.relname = 'migration')"
+)
+
 _VERSIONS: Final = (
     "CREATE TABLE IF NOT EXISTS {schema}.migration "
     "(version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp())"
@@ -78,7 +85,7 @@ async def migrate(connection: Connection, schema: str) -> None:
         version = await _version(connection, schema)
         if version == SCHEMA_VERSION:
             return
-        if not await connection.fetchval("SELECT to_regnamespace($1::text) IS NOT NULL", f'"{schema}"'):
+        if not await connection.fetchval(_HAS_SCHEMA, schema):
             await connection.execute(_filled("CREATE SCHEMA {schema}", schema))
         for statement in _steps(schema, version):
             await connection.execute(statement)
@@ -86,10 +93,11 @@ async def migrate(connection: Connection, schema: str) -> None:
 
 async def _version(connection: Connection, schema: str) -> int:
     """The version that is there; 0 for none."""
-    table = f'"{schema}".migration'
-    if not await connection.fetchval("SELECT to_regclass($1::text) IS NOT NULL", table):
+    if not await connection.fetchval(_HAS_VERSIONS, schema):
         return 0
-    version = await connection.fetchval(f"SELECT coalesce(max(version), 0) FROM {table}")  # noqa: S608 - a checked name
+    version = await connection.fetchval(
+        _filled("SELECT coalesce(max(version), 0) FROM {schema}.migration", schema)
+    )
     if version > SCHEMA_VERSION:
         raise SchemaTooNew(
             f"schema {schema} has version {version}, this pyarvo knows {SCHEMA_VERSION}; upgrade pyarvo"
