@@ -204,7 +204,6 @@ def test_extensions_that_are_named_like_a_field_of_the_class() -> None:
         ({1: 2}, "data.a"),
         ({None: 2}, "data.a"),
     ],
-    ids=repr,
 )
 def test_data_holds_only_json(value: Any, path: Any) -> None:
     with pytest.raises(InvalidEvent) as caught:
