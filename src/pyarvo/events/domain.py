@@ -88,11 +88,13 @@ def resolve_domain(
 def _orchestration_context(
     trigger_domain: str | None, current_subject: str | None, parent_subject: str | None
 ) -> str | None:
-    current = _subject_domain(current_subject)
     if parent_subject is not None:
         parent = _subject_domain(parent_subject)
-        return None if parent == current else parent
-    return None if trigger_domain is None or trigger_domain == current else current
+        return None if parent == _subject_domain(current_subject) else parent
+    if trigger_domain is None:
+        return None
+    current = _subject_domain(current_subject)
+    return None if trigger_domain == current else current
 
 
 def _subject_domain(subject: str | None) -> str | None:

@@ -94,14 +94,17 @@ def event_key(event: ArvoEvent) -> str:
 
 def utc_timestamp() -> str:
     """Return the present moment in true UTC, to the millisecond: `2026-01-02T03:04:05.678+00:00`."""
-    now = time()
-    second = int(now)
-    return f"{_second(second)}.{int((now - second) * 1000):03d}+00:00"
+    return _timestamp(int(time() * 1000))
 
 
 @lru_cache(maxsize=4)
-def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
+def _timestamp(milliseconds: int) -> str:
+    second, rest = divmod(milliseconds, 1000)
+    return (
+        datetime.fromtimestamp(second, UTC)
+        .replace(microsecond=rest * 1000)
+        .isoformat(timespec="milliseconds")
+    )
 
 
 def create_arvo_event_id(value: str, *, uuid: str | None = None) -> str:

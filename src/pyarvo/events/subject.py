@@ -236,7 +236,7 @@ def _read(content: Mapping[str, Any]) -> ParsedSubject:
 
 def _object(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = content.get(key)
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise InvalidSubject(key, "is missing or no object")
     return cast("Mapping[str, Any]", value)
 
