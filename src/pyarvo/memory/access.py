@@ -51,7 +51,8 @@ class StoreAccess:
         self._pid = os.getpid()
         self._closed = False
         self._background: set[asyncio.Task[Any]] = set()
-        size, lanes = (_MAX_BATCH, 1) if options.batching else (1, 64)
+        whole: tuple[int, int] = getattr(backend, "batches", (_MAX_BATCH, 1))
+        size, lanes = whole if options.batching else (1, 64)
         self._writes = Batcher(backend.execute, self._orphaned, max_ops=size, max_in_flight=lanes)
         self._reads = Batcher(backend.execute, self._orphaned, max_ops=size, max_in_flight=lanes)
 

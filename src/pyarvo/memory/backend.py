@@ -76,6 +76,10 @@ class Backend(Protocol):
     an outcome is handed out only after the store would keep it through a crash. Per operation it answers an
     outcome, or the fault of that operation alone. It raises `MemoryUnavailable` when nothing of the whole was
     applied, and `WriteOutcomeUnknown` when the store did not say.
+
+    One batch is under way at a time. A backend that executes batches in the order in which they were handed over,
+    also while earlier ones are not answered, may say so by an attribute `batches`: most operations of one, and
+    most batches under way. Then the store works on one while this process works on another.
     """
 
     name: ClassVar[str]
