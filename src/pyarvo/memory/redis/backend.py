@@ -11,9 +11,10 @@ from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import JournalEntry, Op, Outcome, Read
 from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.redis.answers import outcome_of
 from pyarvo.memory.redis.queries import Queries
 from pyarvo.memory.redis.routes import Route, Wait, unavailable
-from pyarvo.memory.redis.scripts import Command, Scripts, outcome_of
+from pyarvo.memory.redis.scripts import Command, Scripts
 from pyarvo.memory.redis.wire import pack
 from pyarvo.memory.retry import ATTEMPT_S
 
@@ -62,6 +63,7 @@ class RedisBackend:
 
     name: ClassVar[str] = "redis"
     immediate: ClassVar[bool] = False
+    batches: ClassVar[tuple[int, int]] = (32, 8)
 
     def __init__(
         self, open_route: Callable[[], Route], prefix: str, options: MemoryOptions, wait: Wait | None
@@ -79,7 +81,8 @@ class RedisBackend:
         within_s = min(ATTEMPT_S, self._deadline_s) if reading else self._deadline_s
         route = await self._route(within_s)
         commands = [self._scripts.command(op) for op in ops]
-        results = await route.run(commands, within_s, None if reading else self._wait)
+        wait = None if reading else self._wait
+        results = await route.run(commands, within_s, question=reading, wait=wait)
         return [
             result if isinstance(result, MemoryFault) else outcome_of(op, result)
             for op, result in zip(ops, results, strict=True)

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from pyarvo.errors import MemoryFault, RecordCorrupt
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import JournalEntry, is_held
+from pyarvo.memory.redis.answers import entry_of, stored_of
 from pyarvo.memory.redis.faults import fault_of_answer, fault_of_reply
-from pyarvo.memory.redis.routes import Route, unavailable
-from pyarvo.memory.redis.scripts import Command, Scripts, entry_of, stored_of
-from pyarvo.memory.redis.wire import ErrorReply, Link, Reply, pack
+from pyarvo.memory.redis.routes import Route, Server, unavailable
+from pyarvo.memory.redis.scripts import Command, Scripts
+from pyarvo.memory.redis.wire import ErrorReply, Reply, pack
 
 __all__ = ["Queries"]
 
@@ -49,8 +50,8 @@ class Queries:
         self._pattern = f"{escaped}:{{{'?' * _HASH_DIGITS}}}".encode()
 
     async def ping(self) -> None:
-        for link in await self._route.servers():
-            await self._on(link, [pack(b"PING")])
+        for server in await self._route.servers():
+            await self._on(server, [pack(b"PING")])
 
     async def get(self, id: str) -> Stored | None:
         code, *rest = cast("list[Any]", await self._ask(self._scripts.get(id)))
@@ -111,15 +112,15 @@ class Queries:
 
     async def _each(self) -> AsyncIterator[Stored]:
         """Every instance, without its record; one twice when the server moves its keys meanwhile."""
-        for link in await self._route.servers():
+        for server in await self._route.servers():
             cursor = b"0"
             while True:
                 scan = pack(b"SCAN", cursor, b"MATCH", self._pattern, b"COUNT", _PAGE)
-                clock, found = await self._on(link, [pack(b"TIME"), scan])
+                clock, found = await self._on(server, [pack(b"TIME"), scan])
                 seconds, micros = cast("list[bytes]", clock)
                 now = int(seconds) * 1_000_000 + int(micros)
                 cursor, keys = cast("tuple[bytes, list[bytes]]", found)
-                for fields in await self._on(link, [pack(b"HGETALL", key) for key in keys]):
+                for fields in await self._on(server, [pack(b"HGETALL", key) for key in keys]):
                     row = cast("list[bytes]", fields)
                     if row:
                         yield stored_of(_id_in(row), now, row, None)
@@ -127,16 +128,16 @@ class Queries:
                     break
 
     async def _ask(self, command: Command) -> Reply:
-        (result,) = await self._route.run([command], self._within_s)
+        (result,) = await self._route.run([command], self._within_s, question=True)
         if isinstance(result, MemoryFault):
             raise unavailable(result)
         return result
 
-    async def _on(self, link: Link, commands: Sequence[bytes]) -> Sequence[Reply]:
+    async def _on(self, server: Server, commands: Sequence[bytes]) -> Sequence[Reply]:
         """One round trip to one server."""
         if not commands:
             return ()
-        answer = await link.exchange(b"".join(commands), len(commands), self._within_s)
+        answer = await server.questions.exchange(b"".join(commands), len(commands), self._within_s)
         if answer.error is not None:
             raise unavailable(fault_of_answer(answer))
         for reply in answer.replies:

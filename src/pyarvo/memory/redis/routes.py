@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, Final, Protocol, TypeAlias
 
 from redis.asyncio import Redis, RedisCluster
@@ -16,11 +17,12 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory.redis.address import Address, RedisOptions, tls_arguments
+from pyarvo.memory.redis.answers import changed
 from pyarvo.memory.redis.faults import fault_of_answer, fault_of_reply
-from pyarvo.memory.redis.scripts import LOAD, LOADED, Command, changed
+from pyarvo.memory.redis.scripts import LOAD, LOADED, Command
 from pyarvo.memory.redis.wire import Answer, ErrorReply, Link, Reply, pack
 
-__all__ = ["Client", "Result", "Route", "Wait", "open_route", "route_over", "unavailable"]
+__all__ = ["Client", "Result", "Route", "Server", "Wait", "open_route", "route_over", "unavailable"]
 
 Client: TypeAlias = "Redis | RedisCluster"
 Result: TypeAlias = "Reply | MemoryFault"
@@ -48,14 +50,54 @@ class Wait:
         self.payload = pack(b"WAIT", b"%d" % replicas, b"%d" % max(1, round(within_s * 1000)))
 
 
+class Server:
+    """
+    One server: a connection for writes, and one for questions, so that none of these holds up a write.
+
+    Args:
+        make: A new, unconnected connection of the driver.
+    """
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self.writes = Link(make)
+        self.questions = Link(make)
+
+    async def forget(self) -> None:
+        """It is not the server that it was."""
+        await self.writes.forget()
+        await self.questions.forget()
+
+    async def close(self) -> None:
+        await self.writes.close()
+        await self.questions.close()
+
+
 class Route(Protocol):
-    """Sends commands to where their keys are. Each is answered by its reply, or by the fault of it alone."""
+    """The way to the servers."""
 
     async def run(
-        self, commands: Sequence[Command], within_s: float, wait: Wait | None = None
-    ) -> list[Result]: ...
+        self,
+        commands: Sequence[Command],
+        within_s: float,
+        *,
+        question: bool = False,
+        wait: Wait | None = None,
+    ) -> list[Result]:
+        """
+        Send commands to where their keys are. Each is answered by its reply, or by the fault of it alone.
 
-    async def servers(self) -> Sequence[Link]:
+        Args:
+            commands: What to send.
+
+            within_s: The longest one round trip may take, in seconds.
+
+            question: Whether nothing is written.
+
+            wait: What is asked of replicas.
+        """
+        ...
+
+    async def servers(self) -> Sequence[Server]:
         """The servers that together hold every key."""
         ...
 
@@ -67,28 +109,37 @@ class SingleRoute:
     One server, or the master that sentinels name; it is found anew by every connection.
 
     Args:
-        link: Its connections.
+        server: The server.
 
         sentinel: Closed with the route.
     """
 
-    def __init__(self, link: Link, sentinel: Sentinel | None = None) -> None:
-        self._link = link
+    def __init__(self, server: Server, sentinel: Sentinel | None = None) -> None:
+        self._server = server
         self._sentinel = sentinel
 
     async def run(
-        self, commands: Sequence[Command], within_s: float, wait: Wait | None = None
+        self,
+        commands: Sequence[Command],
+        within_s: float,
+        *,
+        question: bool = False,
+        wait: Wait | None = None,
     ) -> list[Result]:
-        results = await _ask(self._link, commands, within_s, wait)
-        if any(isinstance(result, ErrorReply) and "READONLY" in result.text for result in results):
-            await self._link.forget()
+        link = self._server.questions if question else self._server.writes
+        results = await _ask(link, commands, within_s, wait)
+        refused = [result.text for result in results if type(result) is ErrorReply]
+        if not refused:
+            return results
+        if any("READONLY" in text for text in refused):
+            await self._server.forget()
         return [_settled(result) for result in results]
 
-    async def servers(self) -> Sequence[Link]:
-        return (self._link,)
+    async def servers(self) -> Sequence[Server]:
+        return (self._server,)
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._server.close()
         if self._sentinel is not None:
             for client in self._sentinel.sentinels:
                 await client.aclose()
@@ -107,11 +158,16 @@ class ClusterRoute:
     def __init__(self, client: RedisCluster, *, owned: bool) -> None:
         self._client = client
         self._owned = owned
-        self._links: dict[_Place, Link] = {}
+        self._servers: dict[_Place, Server] = {}
         self._outdated = False
 
     async def run(
-        self, commands: Sequence[Command], within_s: float, wait: Wait | None = None
+        self,
+        commands: Sequence[Command],
+        within_s: float,
+        *,
+        question: bool = False,
+        wait: Wait | None = None,
     ) -> list[Result]:
         await self._learn(within_s)
         results: list[Result] = [MemoryUnavailable("no server of the cluster holds this slot")] * len(
@@ -129,7 +185,12 @@ class ClusterRoute:
             for n, place in places.items():
                 groups.setdefault(place, []).append(n)
             sent = [
-                _ask(self._link(place), [_asked(commands[n], n in asking) for n in group], within_s, wait)
+                _ask(
+                    self._server(place).questions if question else self._server(place).writes,
+                    [_asked(commands[n], n in asking) for n in group],
+                    within_s,
+                    wait,
+                )
                 for place, group in groups.items()
             ]
             places, asking = {}, set[int]()
@@ -146,14 +207,14 @@ class ClusterRoute:
         self._outdated |= any(_hints_at_change(result) for result in results)
         return [_settled(result) for result in results]
 
-    async def servers(self) -> Sequence[Link]:
+    async def servers(self) -> Sequence[Server]:
         await self._learn(_CONNECT_S)
         nodes = self._client.get_primaries()
-        return [self._link((node.host, int(node.port))) for node in nodes]
+        return [self._server((node.host, int(node.port))) for node in nodes]
 
     async def close(self) -> None:
-        for link in self._links.values():
-            await link.close()
+        for server in self._servers.values():
+            await server.close()
         if self._owned:
             await self._client.aclose()
 
@@ -168,13 +229,13 @@ class ClusterRoute:
         except (RedisError, RedisClusterException, OSError) as exc:
             raise fault_of_answer(Answer([], exc, sent=False)) from exc
 
-    def _link(self, place: _Place) -> Link:
-        link = self._links.get(place)
-        if link is None:
+    def _server(self, place: _Place) -> Server:
+        server = self._servers.get(place)
+        if server is None:
             node = self._client.get_default_node()
             arguments: dict[str, Any] = {**node.connection_kwargs, "host": place[0], "port": place[1]}
-            link = self._links[place] = Link(lambda: node.connection_class(**arguments))
-        return link
+            server = self._servers[place] = Server(lambda: node.connection_class(**arguments))
+        return server
 
 
 def _asked(command: Command, asking: bool) -> Command:
@@ -202,37 +263,33 @@ def _settled(result: Result) -> Result:
 async def _ask(link: Link, commands: Sequence[Command], within_s: float, wait: Wait | None) -> list[Result]:
     """One round trip; another one for the commands whose script the server does not know."""
     results = await _exchange(link, commands, within_s, wait)
-    unknown = [n for n, result in enumerate(results) if _is_unknown_script(result)]
+    unknown = [
+        n for n, result in enumerate(results) if type(result) is ErrorReply and result.code == "NOSCRIPT"
+    ]
     if unknown:
         loading = Command(b"", (LOAD,), LOADED)
-        again = await _exchange(link, [loading, *[commands[n] for n in unknown]], within_s, wait)
-        refused = again[0]
-        for n, result in zip(unknown, again[1:], strict=True):
-            results[n] = refused if _is_unknown_script(result) else result
+        loaded, *again = await _exchange(link, [loading, *[commands[n] for n in unknown]], within_s, wait)
+        for n, result in zip(unknown, again, strict=True):
+            refused = isinstance(result, ErrorReply) and result.code == "NOSCRIPT"
+            results[n] = loaded if refused else result
     return results
-
-
-def _is_unknown_script(result: Result) -> bool:
-    return isinstance(result, ErrorReply) and result.code == "NOSCRIPT"
 
 
 async def _exchange(
     link: Link, commands: Sequence[Command], within_s: float, wait: Wait | None
 ) -> list[Result]:
-    payload = b"".join([part for command in commands for part in command.parts])
-    count = sum(len(command.parts) * command.replies for command in commands)
+    parts = [part for command in commands for part in command.parts]
+    ends = list(accumulate([len(command.parts) * command.replies for command in commands]))
+    count = ends[-1]
     if wait is not None:
-        payload += wait.payload
+        parts.append(wait.payload)
         count += 1
         within_s += wait.within_s
-    answer = await link.exchange(payload, count, within_s)
-    replies: Sequence[Reply] = answer.replies
-    results: list[Result] = []
-    at = 0
-    for command in commands:
-        at += len(command.parts) * command.replies
-        results.append(replies[at - 1] if at <= len(replies) else fault_of_answer(answer))
-    if wait is not None and len(replies) == count:
+    answer = await link.exchange(b"".join(parts), count, within_s)
+    replies = answer.replies
+    got = len(replies)
+    results: list[Result] = [replies[end - 1] if end <= got else fault_of_answer(answer) for end in ends]
+    if wait is not None and got == count:
         confirmed = replies[-1]
         if not isinstance(confirmed, int) or confirmed < wait.replicas:
             results = [_unconfirmed(result, confirmed, wait) for result in results]
@@ -266,7 +323,7 @@ def open_route(address: Address, options: RedisOptions) -> Route:
             ((host, port),) = address.hosts
             connection = SSLConnection if tls else Connection
             arguments |= {"host": host, "port": port, "db": address.database}
-            return SingleRoute(Link(lambda: connection(**arguments)))
+            return SingleRoute(Server(lambda: connection(**arguments)))
         case "sentinel":
             login = {"username": options.sentinel_username, "password": options.sentinel_password}
             sentinel = Sentinel(
@@ -281,7 +338,7 @@ def open_route(address: Address, options: RedisOptions) -> Route:
             pool = SentinelConnectionPool(
                 address.service, sentinel, ssl=tls, db=address.database, **arguments
             )
-            return SingleRoute(Link(pool.make_connection), sentinel)
+            return SingleRoute(Server(pool.make_connection), sentinel)
         case "cluster":
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
             client = RedisCluster(
@@ -299,7 +356,7 @@ def route_over(client: Client) -> Route:
     if isinstance(client, RedisCluster):
         return ClusterRoute(client, owned=False)
     pool: ConnectionPool = client.connection_pool
-    return SingleRoute(Link(pool.make_connection))
+    return SingleRoute(Server(pool.make_connection))
 
 
 def unavailable(fault: MemoryFault) -> MemoryFault:

@@ -102,12 +102,16 @@ def parse(data: bytes, at: int) -> tuple[Reply, int]:
         return data[after:stop], stop + 2
     if kind == 0x3A:  # : a number
         return int(body), after
-    if kind in b"*>":  # a list; a message that nobody asked for has the form of one
+    if kind == 0x2A:  # *: a list
         items: list[Reply] = []
         for _ in range(int(body)):
             item, after = parse(data, after)
             items.append(item)
-        return parse(data, after) if kind == 0x3E else (items, after)
+        return items, after
+    if kind == 0x3E:  # >: a message that nobody asked for, in the form of a list; the reply is behind it
+        for _ in range(int(body)):
+            _, after = parse(data, after)
+        return parse(data, after)
     if kind == 0x2B:  # + a word
         return body, after
     if kind == 0x2D:  # - an error
@@ -119,43 +123,67 @@ def parse(data: bytes, at: int) -> tuple[Reply, int]:
 
 
 class _Line:
-    """An open connection and its streams, which the driver has no public name for."""
+    """
+    An open connection and its streams, which the driver has no public name for.
 
-    __slots__ = ("connection", "reader", "writer")
+    Several exchanges may be under way on it: what is written first is answered first.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.reader, self.writer = cast(
+        self._reader, self._writer = cast(
             "tuple[asyncio.StreamReader, asyncio.StreamWriter]", _streams_of(connection)
         )
+        self._turn = asyncio.Lock()
+        self._data, self._at = b"", 0
+        self._under_way = 0
+        self._broken = False
 
     def is_open(self) -> bool:
-        return not (self.writer.is_closing() or self.reader.at_eof() or self.reader.exception())
+        """Whether it can be written to, as far as one can see from here."""
+        streams_open = not (self._writer.is_closing() or self._reader.at_eof() or self._reader.exception())
+        return streams_open and not self._broken
 
-    async def converse(self, payload: bytes, count: int, replies: list[Reply]) -> None:
-        """Write, then read into *replies*, as far as they come."""
-        self.writer.write(payload)
-        await self.writer.drain()
-        reader = self.reader
-        data, at = b"", 0
+    def write(self, payload: bytes) -> None:
+        self._under_way += 1
+        self._writer.write(payload)
+
+    async def read(self, count: int, replies: list[Reply]) -> None:
+        """Read into *replies*, as far as they come, behind those who have written before."""
+        try:
+            await self._writer.drain()
+            async with self._turn:
+                await self._read(count, replies)
+        except BaseException:
+            # Somebody's replies are still to come: whoever reads next would take them for the own ones.
+            self._broken = True
+            raise
+
+    async def _read(self, count: int, replies: list[Reply]) -> None:
+        if self._broken:
+            raise ConnectionError("the connection was given up by a call before this one")
         while len(replies) < count:
             try:
-                reply, at = parse(data, at)
+                reply, self._at = parse(self._data, self._at)
             except _IncompleteReplyError as more:
-                missing = more.missing
-                got = await (reader.readexactly(missing) if missing > _CHUNK else reader.read(_CHUNK))
-                if not got:
-                    raise ConnectionError("the server closed the connection") from None
-                data, at = data[at:] + got, 0
+                await self._receive(more.missing)
             else:
                 replies.append(reply)
-        if at != len(data):
+        self._under_way -= 1
+        if self._under_way == 0 and self._at != len(self._data):
             raise _ProtocolError("the server sent more replies than it was asked for")
+
+    async def _receive(self, missing: int) -> None:
+        reader = self._reader
+        got = await (reader.readexactly(missing) if missing > _CHUNK else reader.read(_CHUNK))
+        if not got:
+            raise ConnectionError("the server closed the connection")
+        self._data, self._at = self._data[self._at :] + got, 0
 
 
 class Link:
     """
-    The connections to one server, on one event loop. A connection is in nobody's hands between batches.
+    A connection to one server, on one event loop: made at first use, and anew after a fault.
 
     Args:
         make: A new, unconnected connection of the driver.
@@ -163,12 +191,13 @@ class Link:
 
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = make
-        self._idle: list[_Line] = []
+        self._line: _Line | None = None
+        self._connecting = asyncio.Lock()
         self._made: set[Connection] = set()
 
     async def exchange(self, payload: bytes, count: int, within_s: float) -> Answer:
         """
-        Send *payload* and read *count* replies.
+        Send *payload* and read *count* replies. Exchanges that begin in turn are executed in turn.
 
         Args:
             payload: Packed commands.
@@ -181,46 +210,53 @@ class Link:
         line: _Line | None = None
         try:
             async with asyncio.timeout(within_s):
-                line = await self._take()
+                line = self._line
+                if line is None or not line.is_open():
+                    line = await self._connected()
+                line.write(payload)
                 answer.sent = True
-                await line.converse(payload, count, answer.replies)
-            self._idle.append(line)
+                await line.read(count, answer.replies)
             line = None
         except (OSError, EOFError, RedisError, _ProtocolError, ValueError) as error:
             answer.error = error
         finally:
             if line is not None:
-                await self._drop(line.connection)
+                # What others have under way on it ends too: nobody could tell the replies apart any more.
+                await self._drop(line)
         return answer
 
-    async def _take(self) -> _Line:
-        """An idle connection that the server has not closed, or a new one."""
-        while self._idle:
-            line = self._idle.pop()
-            if line.is_open():
-                return line
-            await self._drop(line.connection)
-        connection = cast("Connection", self._make())
-        self._made.add(connection)
-        try:
-            await connection.connect()
-        except BaseException:
-            await self._drop(connection)
-            raise
-        return _Line(connection)
+    async def _connected(self) -> _Line:
+        async with self._connecting:
+            line = self._line
+            if line is not None:
+                if line.is_open():
+                    return line
+                await self._drop(line)
+            connection = cast("Connection", self._make())
+            self._made.add(connection)
+            try:
+                await connection.connect()
+            except BaseException:
+                self._made.discard(connection)
+                await connection.disconnect(nowait=True)
+                raise
+            self._line = line = _Line(connection)
+            return line
 
     async def forget(self) -> None:
-        """Let go of the idle connections: the server is not the one it was."""
-        while self._idle:
-            await self._drop(self._idle.pop().connection)
+        """Let go of the connection: the server is not the one it was."""
+        if self._line is not None:
+            await self._drop(self._line)
 
     async def close(self) -> None:
-        """Close every connection; batches under way end with an error."""
-        self._idle.clear()
+        """Close the connection; batches under way end with an error."""
+        self._line = None
         while self._made:
             await self._made.pop().disconnect()
 
-    async def _drop(self, connection: Connection) -> None:
+    async def _drop(self, line: _Line) -> None:
         """Close at once, without waiting for the other side."""
-        self._made.discard(connection)
-        await connection.disconnect(nowait=True)
+        if self._line is line:
+            self._line = None
+        self._made.discard(line.connection)
+        await line.connection.disconnect(nowait=True)

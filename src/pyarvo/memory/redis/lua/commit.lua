@@ -45,9 +45,10 @@ if version == 0 then
     redis.call('HDEL', KEYS[1], 'deleted')
     redis.call('PERSIST', KEYS[1])
 end
-redis.call('HSET', KEYS[3], field, mine .. whole(now))
 if ARGV[11] then
-    redis.call('HSET', KEYS[3], 'b' .. made, ARGV[11])
+    redis.call('HSET', KEYS[3], field, mine .. whole(now), 'b' .. made, ARGV[11])
+else
+    redis.call('HSET', KEYS[3], field, mine .. whole(now))
 end
 -- An older step keeps its key and loses its events; an older write without a step is forgotten.
 local old = expected + 1 - ARGV[7]
