@@ -328,7 +328,7 @@ def test_what_exports_write_everywhere_is_no_fault() -> None:
                     "states": {},
                     "tags": "t",
                 },
-                "end": {"type": "final", "on": {}, "always": [], "states": {}, "description": "over"},
+                "end": {"type": "final", "on": {}, "always": None, "states": {}, "description": "over"},
             },
         }
     )
