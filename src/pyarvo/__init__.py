@@ -7,6 +7,8 @@ see `docs/architecture.md`. Importing this loads no driver, no command line and 
 
 from pyarvo.brokers import (
     DeadLetter,
+    DeadLetterReason,
+    RetryPolicy,
     SimpleEventBroker,
     create_simple_event_broker,
 )
@@ -23,6 +25,8 @@ from pyarvo.contracts import (
 )
 from pyarvo.errors import (
     ArvoError,
+    BrokerClosed,
+    CalledInLoop,
     ConfigViolation,
     ContractViolation,
     EventConsumed,
@@ -60,10 +64,12 @@ from pyarvo.handlers import (
     ArvoEventHandler,
     ArvoOrchestrator,
     ArvoResumable,
+    Emission,
     ExecutionResult,
     HandlerCall,
     Outcome,
     ResumableCall,
+    ResumableResult,
     create_arvo_event_handler,
     create_arvo_orchestrator,
     create_arvo_resumable,
@@ -106,9 +112,13 @@ __all__ = [
     "ArvoOrchestrator",
     "ArvoOrchestratorEventFactory",
     "ArvoResumable",
+    "BrokerClosed",
+    "CalledInLoop",
     "ConfigViolation",
     "ContractViolation",
     "DeadLetter",
+    "DeadLetterReason",
+    "Emission",
     "EventConsumed",
     "ExecutionResult",
     "ExecutionViolation",
@@ -134,6 +144,8 @@ __all__ = [
     "RecordCorrupt",
     "RecordTooLarge",
     "ResumableCall",
+    "ResumableResult",
+    "RetryPolicy",
     "SchemaTooNew",
     "SimpleEventBroker",
     "SimpleMachineMemory",

@@ -9,6 +9,7 @@ Every error of the package, in one tree.
     ├── InvalidContext (ValueError)          a machine's context is not JSON, or not what its model says; has `path`
     ├── EndlessLoop                          a machine does not come to rest; has `limit`, `cycle`
     ├── BrokerClosed                         the broker takes no more events
+    ├── CalledInLoop (RuntimeError)          a synchronous call where an event loop runs
     ├── MemoryFault                          has `id` and `operation`
     │   ├── InvalidRecord (ValueError)       id or record refused before any I/O; has `path`
     │   ├── RecordTooLarge (ValueError)      over the limit, before any I/O; has `size`, `limit`
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArvoError",
     "BrokerClosed",
+    "CalledInLoop",
     "ConfigViolation",
     "ContractViolation",
     "EndlessLoop",
@@ -177,7 +179,9 @@ class EndlessLoop(ArvoError):
     """
 
     def __init__(self, machine: str, limit: int, cycle: str) -> None:
-        super().__init__(f"machine {machine!r} is not at rest after {limit:,} microsteps; it goes round: {cycle}")
+        super().__init__(
+            f"machine {machine!r} is not at rest after {limit:,} microsteps; it goes round: {cycle}"
+        )
         self.machine = machine
         self.limit = limit
         self.cycle = cycle
@@ -185,6 +189,10 @@ class EndlessLoop(ArvoError):
 
 class BrokerClosed(ArvoError):
     """The broker was closed: the event was not accepted, or what it led to was not finished."""
+
+
+class CalledInLoop(ArvoError, RuntimeError):
+    """A call of `pyarvo.sync` was made in a thread that runs an event loop, which it would stop. Nothing was done."""
 
 
 class MemoryFault(ArvoError):

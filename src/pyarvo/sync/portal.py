@@ -1,0 +1,150 @@
+"""One event loop in a background thread for the whole process, and the way onto it from other threads."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+from collections.abc import Callable, Coroutine
+from threading import Lock, Thread
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
+
+from pyarvo.errors import CalledInLoop
+from pyarvo.events import ArvoEvent
+from pyarvo.handlers import ExecutionResult
+
+__all__ = ["Handler", "execute", "run"]
+
+# What is still under way when the process ends is cancelled and given so long to give its leases back.
+_END_WITHIN_S: Final = 5.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Handler(Protocol):
+    """Any of pyarvo's handlers."""
+
+    async def execute(self, event: ArvoEvent, /) -> ExecutionResult: ...
+
+
+def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """
+    Call an asynchronous function and wait for its result.
+
+    The function itself is called here, in the caller's context; what it returns runs in the background loop, in a
+    copy of that context. When the wait is interrupted (Ctrl-C, an exception from a signal handler), the coroutine is
+    cancelled.
+
+    Args:
+        function: An `async def`, or anything else that returns a coroutine.
+
+        *args: Its arguments.
+
+        **kwargs: Its arguments by name.
+
+    Raises:
+        CalledInLoop: An event loop runs in this thread; it would wait for itself, or stand still. Nothing was done.
+    """
+    if _runs_here():
+        raise CalledInLoop(
+            f"{getattr(function, '__qualname__', function)} was called by the synchronous face inside a running event "
+            "loop; await the asynchronous one (pyarvo.open_memory, handler.execute), or call this from a thread"
+        )
+    return _portal.run(function(*args, **kwargs))
+
+
+def execute(handler: Handler, event: ArvoEvent) -> ExecutionResult:
+    """
+    Hand *event* to *handler* and wait for what it answers.
+
+    The handler's functions share the background loop: one that blocks holds up every other call of the process.
+
+    Args:
+        handler: Made with the asynchronous memory: `create_arvo_orchestrator(memory=memory.asynchronous, ...)`.
+
+        event: As for the handler's own `execute`.
+
+    Raises:
+        CalledInLoop: An event loop runs in this thread.
+        ViolationError: As the handler's own `execute` does.
+    """
+    return run(handler.execute, event)
+
+
+def _runs_here() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _LoopThread:
+    """A loop and the thread that it runs in; the process does not wait for it to end."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._live, name="pyarvo-sync", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # changes nothing when it is the coroutine's own error
+            raise
+
+    def end(self, within_s: float) -> None:
+        """Cancel what is under way, and wait at most *within_s* seconds until it has ended."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(within_s)
+
+    def _live(self) -> None:
+        loop = self._loop
+        try:
+            loop.run_forever()
+            under_way = asyncio.all_tasks(loop)
+            for task in under_way:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*under_way, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+
+class _Portal:
+    """The process's background loop: started by the first call, and anew by the first call after a fork."""
+
+    def __init__(self) -> None:
+        self._mutex = Lock()
+        self._current: _LoopThread | None = None
+        self._of_parents: list[_LoopThread | None] = []
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        with self._mutex:
+            if self._current is None:
+                self._current = _LoopThread()
+            current = self._current
+        return current.run(coroutine)
+
+    def end(self) -> None:
+        current, self._current = self._current, None
+        if current is not None:
+            current.end(_END_WITHIN_S)
+
+    def forget(self) -> None:
+        """
+        In a forked child: the thread is not here, and another one may have held the lock.
+
+        The loop is kept, since closing it would take it out of the selector that it shares with the parent's.
+        """
+        self._of_parents.append(self._current)
+        self._mutex, self._current = Lock(), None
+
+
+_portal: Final = _Portal()
+atexit.register(_portal.end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_portal.forget)
