@@ -330,4 +330,7 @@ def known_event(**fields: Any) -> ArvoEvent:
     Only for what was checked before, or is right by the way it was made. The fields are those that `ArvoEvent`
     requires, `to`, and any others.
     """
-    return with_known(_EMPTY, **fields)
+    made = copy(_EMPTY)
+    for name, value in fields.items():
+        force_setattr(made, name, value)
+    return made

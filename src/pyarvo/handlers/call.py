@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
+
+import msgspec
 
 from pyarvo.contracts import ArvoContract, VersionedArvoContract
 from pyarvo.errors import ConfigViolation
@@ -26,8 +27,7 @@ __all__ = [
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class CallDomain:
+class CallDomain(msgspec.Struct, frozen=True):
     """
     Domains that user code may want to know.
 
@@ -41,8 +41,7 @@ class CallDomain:
     self: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class CallContracts:
+class CallContracts(msgspec.Struct, frozen=True):
     """
     Contracts of the version that runs.
 
@@ -56,8 +55,7 @@ class CallContracts:
     services: Mapping[str, VersionedArvoContract]
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerCall:
+class HandlerCall(msgspec.Struct, frozen=True):
     """
     What a stateless handler's function is called with.
 
@@ -77,8 +75,7 @@ class HandlerCall:
     domain: CallDomain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumableCall:
+class ResumableCall(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a resumable's function is called with. All of it is the function's own: changing it changes no record.
 

@@ -12,7 +12,9 @@ from pyarvo.contracts import VersionedArvoContract
 from pyarvo.errors import ConfigViolation, InvalidEvent
 from pyarvo.events import ArvoEvent, EventId
 from pyarvo.events.domain import resolve_domain
+from pyarvo.events.event import known_event
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
+from pyarvo.events.json_text import MAX_INTEGER
 from pyarvo.events.names import DOMAIN_RULE, is_domain
 from pyarvo.events.uri import encode_uri
 
@@ -22,6 +24,7 @@ __all__ = [
     "ErrorData",
     "Outbox",
     "Route",
+    "Subject",
     "check_executionunits",
     "read_domains",
     "read_emission",
@@ -88,6 +91,20 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domain: list[str | None] | str | None = None
     extensions: dict[str, Any] | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for nothing but type and data."""
+        return (
+            self.id is None
+            and self.time is None
+            and self.to is None
+            and self.redirectto is None
+            and self.accesscontrol is None
+            and self.executionunits is None
+            and self.domain is None
+            and self.extensions is None
+        )
+
 
 def read_emission(raw: object) -> Asked:
     """
@@ -138,40 +155,41 @@ def check_executionunits(units: float) -> float:
     Check the option `executionunits`.
 
     Raises:
-        ConfigViolation: It is no finite number.
+        ConfigViolation: It is no number that an event may carry.
     """
-    if isinstance(units, bool) or not isinstance(units, int | float) or not isfinite(units):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
-        raise ConfigViolation(f"executionunits: must be a finite number, is {units!r}")
-    return units
+    if type(units) is int and abs(units) <= MAX_INTEGER:
+        return units
+    if type(units) is float and isfinite(units):
+        return units
+    raise ConfigViolation(f"executionunits: must be a finite number, is {units!r}")
 
 
 class Route(msgspec.Struct, frozen=True):
     """
-    What the kind of an event says about it; what user code asked for wins over `to` and `domains`.
+    What holds for all events of a kind; what user code asked for wins over `redirectto` and `domains`.
 
     Attributes:
         dataschema: Contract and version; None when no contract knows the type.
 
         event_domain: Domain of that contract.
 
-        subject: The event's subject, or a function of its domain and a derived execution id that makes it.
-
-        parentid: Id of the event that caused it.
-
-        to: Where it goes.
-
         redirectto: Where the answer goes.
 
         domains: Domains, or symbols.
+
+        checked: Whether a contract checks type and data. Then the event of a plain emission is right by the way it
+            is made: its other parts are checked options and parts of the consumed event.
     """
 
     dataschema: str | None
     event_domain: str | None
-    subject: str | Callable[[str | None, str], str]
-    parentid: str
-    to: str
     redirectto: str | None
     domains: Sequence[str | None]
+    checked: bool = False
+
+
+Subject = str | Callable[[str | None, str], str]
+"""A subject, or a function of the event's domain and a derived execution id that makes it."""
 
 
 class Outbox:
@@ -208,7 +226,9 @@ class Outbox:
         self._executionunits = executionunits
         self._counts: dict[tuple[str, str | None], int] = {}
 
-    def put(self, asked: Asked, data: dict[str, Any], route: Route) -> None:
+    def put(
+        self, asked: Asked, data: dict[str, Any], route: Route, *, subject: Subject, parentid: str, to: str
+    ) -> None:
         """
         Build the event, once for each domain.
 
@@ -217,17 +237,23 @@ class Outbox:
 
             data: Its data, as the contract made it.
 
-            route: The rest.
+            route: What holds for its kind.
+
+            subject: The workflow it belongs to.
+
+            parentid: Id of the event that caused it.
+
+            to: Where it goes, unless user code asked for another place.
 
         Raises:
             InvalidEvent: A field breaks its rule.
         """
         consumed = self._consumed
+        make = known_event if route.checked and asked.is_plain else ArvoEvent
         for domain in self._resolve(route.domains if asked.domain is None else asked.domain, route):
             derived = self._derived_id(asked.type, domain)
-            subject = route.subject
             self.events.append(
-                ArvoEvent(
+                make(
                     id=_chosen_id(asked.id, derived),
                     source=self._source,
                     type=asked.type,
@@ -235,7 +261,7 @@ class Outbox:
                     dataschema=route.dataschema,
                     data=data,
                     time=asked.time or utc_timestamp(),
-                    to=route.to if asked.to is None else _encoded("to", asked.to),
+                    to=to if asked.to is None else _encoded("to", asked.to),
                     accesscontrol=consumed.accesscontrol
                     if asked.accesscontrol is None
                     else asked.accesscontrol,
@@ -249,7 +275,7 @@ class Outbox:
                     else asked.executionunits,
                     traceparent=consumed.traceparent,
                     tracestate=consumed.tracestate,
-                    parentid=route.parentid,
+                    parentid=parentid,
                     domain=domain,
                     extensions=asked.extensions or {},
                 )
@@ -266,12 +292,12 @@ class Outbox:
             Route(
                 dataschema=contract.system_error_dataschema,
                 event_domain=contract.domain,
-                subject=subject,
-                parentid=parentid,
-                to=to,
                 redirectto=None,
                 domains=domains,
             ),
+            subject=subject,
+            parentid=parentid,
+            to=to,
         )
 
     def _resolve(self, domains: Sequence[str | None] | str, route: Route) -> Iterable[str | None]:

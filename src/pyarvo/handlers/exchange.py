@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from pyarvo.contracts import PARENT_SUBJECT, VersionedArvoContract
 from pyarvo.errors import ConfigViolation, ContractViolation, ExecutionViolation, InvalidSubject
 from pyarvo.events import ArvoDomain, ArvoEvent, ArvoOrchestrationSubject
 from pyarvo.events.dataschema import WILDCARD_VERSION, make_dataschema, parse_dataschema
-from pyarvo.handlers.emission import Asked, ErrorData, Outbox, Route, read_domains, read_emission
+from pyarvo.handlers.emission import Asked, ErrorData, Outbox, Route, Subject, read_domains, read_emission
 from pyarvo.handlers.step import Run
 
 __all__ = ["Domains", "Exchange", "OrchestrationOutbox", "check_services", "orchestration_domains"]
@@ -28,9 +28,13 @@ class Exchange:
         contract: Its own.
 
         services: Those that it may ask, by the type of their request.
+
+        routes: Of the requests to services, by type.
+
+        domains: See the option `default_event_emission_domains`.
     """
 
-    __slots__ = ("_domains", "_executionunits", "_known", "_schemas", "contract", "services")
+    __slots__ = ("_executionunits", "_known", "_schemas", "contract", "domains", "routes", "services")
 
     def __init__(
         self,
@@ -43,7 +47,11 @@ class Exchange:
         self.contract = contract
         self.services = {service.type: service for service in services}
         self._executionunits = executionunits
-        self._domains = domains
+        self.domains = domains
+        self.routes = {
+            type: self.route(service.dataschema, service.domain, checked=True)
+            for type, service in self.services.items()
+        }
         self._known: dict[str, VersionedArvoContract] = {}
         for service in self.services.values():
             for type in (*service.emits, service.system_error.type):
@@ -81,17 +89,21 @@ class Exchange:
         """Find the contract that knows an event type that may be consumed; None when there is none."""
         return self._known.get(type)
 
+    def route(self, dataschema: str | None, event_domain: str | None, *, checked: bool = False) -> Route:
+        """Make the route of what the orchestrator sends; answers come back to it."""
+        return Route(dataschema, event_domain, self.contract.type, self.domains["services"], checked)
+
     def outbox(self, run: Run) -> OrchestrationOutbox:
         """Begin the events of one step."""
-        return OrchestrationOutbox(self, run, self._executionunits, self._domains)
+        return OrchestrationOutbox(self, run, self._executionunits)
 
 
 class OrchestrationOutbox(Outbox):
     """The events that an orchestration emits in one step."""
 
-    __slots__ = ("_domains", "_exchange", "_run")
+    __slots__ = ("_exchange", "_run")
 
-    def __init__(self, exchange: Exchange, run: Run, executionunits: float, domains: Domains) -> None:
+    def __init__(self, exchange: Exchange, run: Run, executionunits: float) -> None:
         super().__init__(
             exchange.contract,
             consumed=run.event,
@@ -100,7 +112,6 @@ class OrchestrationOutbox(Outbox):
         )
         self._exchange = exchange
         self._run = run
-        self._domains = domains
 
     def send(self, raw: object) -> None:
         """
@@ -118,22 +129,19 @@ class OrchestrationOutbox(Outbox):
         if asked.type == self._contract.complete_type:
             self._put_completion(asked, asked.type)
             return
+        consumed = self._consumed
+        subject: Subject = consumed.subject
         service = self._exchange.services.get(asked.type)
         if service is None:
-            self.put(asked, asked.data, self._route(asked, asked.dataschema, None, self._consumed.subject))
-            return
-        data = (
-            _with_parent_subject(asked.data, self._consumed.subject)
-            if service.is_orchestrator
-            else asked.data
-        )
-        valid = service.validate_accepts(data)
-        subject = (
-            self._child_subject(service, valid[PARENT_SUBJECT], asked)
-            if service.is_orchestrator
-            else self._consumed.subject
-        )
-        self.put(asked, valid, self._route(asked, service.dataschema, service.domain, subject))
+            data, route = asked.data, self._exchange.route(asked.dataschema, None)
+        else:
+            route = self._exchange.routes[asked.type]
+            if service.is_orchestrator:
+                data = service.validate_accepts(_with_parent_subject(asked.data, consumed.subject))
+                subject = self._child_subject(service, data[PARENT_SUBJECT], asked)
+            else:
+                data = service.validate_accepts(asked.data)
+        self.put(asked, data, route, subject=subject, parentid=consumed.id, to=asked.type)
 
     def complete(self, output: Mapping[str, Any]) -> None:
         """
@@ -154,7 +162,7 @@ class OrchestrationOutbox(Outbox):
                 "data": {key: value for key, value in output.items() if key not in _OUTPUT_FIELDS},
                 "to": subject.meta.get("redirectto") or subject.initiator,
                 "id": output.get("__id"),
-                "domain": output.get("__domain") or self._domains["complete"],
+                "domain": output.get("__domain") or self._exchange.domains["complete"],
                 "executionunits": output.get("__executionunits"),
             }
         )
@@ -168,7 +176,7 @@ class OrchestrationOutbox(Outbox):
             subject=run.parent_subject or run.event.subject,
             parentid=run.init_event_id,
             to=run.subject.initiator,
-            domains=self._domains["system_error"],
+            domains=self._exchange.domains["system_error"],
         )
 
     def _put_completion(self, asked: Asked, complete_type: str) -> None:
@@ -177,37 +185,15 @@ class OrchestrationOutbox(Outbox):
         self.put(
             asked,
             contract.validate_emit(complete_type, asked.data),
-            Route(
-                dataschema=contract.dataschema,
-                event_domain=contract.domain,
-                subject=run.parent_subject or run.event.subject,
-                parentid=run.init_event_id,
-                to=complete_type,
-                redirectto=contract.type,
-                domains=self._domains["services"],
-            ),
-        )
-
-    def _route(
-        self,
-        asked: Asked,
-        dataschema: str | None,
-        event_domain: str | None,
-        subject: str | Callable[[str | None, str], str],
-    ) -> Route:
-        return Route(
-            dataschema=dataschema,
-            event_domain=event_domain,
-            subject=subject,
-            parentid=self._consumed.id,
-            to=asked.type,
-            redirectto=self._source,
-            domains=self._domains["services"],
+            self._exchange.route(contract.dataschema, contract.domain),
+            subject=run.parent_subject or run.event.subject,
+            parentid=run.init_event_id,
+            to=complete_type,
         )
 
     def _child_subject(
         self, service: VersionedArvoContract, parent_subject: str | None, asked: Asked
-    ) -> Callable[[str | None, str], str]:
+    ) -> Subject:
         meta = {"redirectto": asked.redirectto or self._contract.type}
 
         def make(domain: str | None, execution_id: str) -> str:

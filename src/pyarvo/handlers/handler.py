@@ -65,7 +65,11 @@ class ArvoEventHandler:
         self.contract = contract
         self.executionunits = executionunits
         self._functions = dict(handler)
-        self._domains = domains
+        self._by_dataschema = {version.dataschema: version for version in contract.versions.values()}
+        self._routes = {
+            version.version: Route(version.dataschema, version.domain, None, domains, checked=True)
+            for version in contract.versions.values()
+        }
         self._error_domains = error_domains
 
     async def execute(self, event: ArvoEvent) -> ExecutionResult:
@@ -128,6 +132,9 @@ class ArvoEventHandler:
     def _contract_of(self, event: ArvoEvent) -> VersionedArvoContract:
         if not isinstance(event, ArvoEvent):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
             raise ExecutionViolation(f"an ArvoEvent is expected, not {type(event).__name__}")
+        known = self._by_dataschema.get(event.dataschema or "")
+        if known is not None and event.type == self.source:
+            return known
         metadata = {"type": event.type, "dataschema": event.dataschema, "id": event.id}
         if event.type != self.source:
             raise ConfigViolation(f"{self.source} does not handle {event.type!r}", metadata=metadata)
@@ -148,19 +155,13 @@ class ArvoEventHandler:
     def _put(self, outbox: Outbox, output: object, event: ArvoEvent, contract: VersionedArvoContract) -> None:
         try:
             asked = read_emission(output)
-            data = contract.validate_emit(asked.type, asked.data)
             outbox.put(
                 asked,
-                data,
-                Route(
-                    dataschema=contract.dataschema,
-                    event_domain=contract.domain,
-                    subject=event.subject,
-                    parentid=event.id,
-                    to=event.redirectto or event.source,
-                    redirectto=None,
-                    domains=self._domains,
-                ),
+                contract.validate_emit(asked.type, asked.data),
+                self._routes[contract.version],
+                subject=event.subject,
+                parentid=event.id,
+                to=event.redirectto or event.source,
             )
         except InvalidEvent as error:
             raise ContractViolation(

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from pyarvo.errors import ConfigViolation
 from pyarvo.events import ArvoEvent
+from pyarvo.events.event import with_known
 from pyarvo.handlers.emission import ErrorData, check_executionunits
 from pyarvo.handlers.exchange import Domains, Exchange, orchestration_domains
-from pyarvo.handlers.received import validated, with_data
+from pyarvo.handlers.received import validated
 from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
@@ -108,7 +109,7 @@ class _MachineCore:
         if machine is None:
             raise ConfigViolation(f"{self._source} has no machine of version {version}")
         exchange = self._exchanges[version]
-        event = with_data(run.event, validated(run.event, exchange.contract_of(run.event)))
+        event = with_known(run.event, data=validated(run.event, exchange.contract_of(run.event)))
         result = step(machine.machine, self._snapshot(run), event)
         outbox = exchange.outbox(run)
         for emission in result.emitted:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from functools import cached_property
 from typing import Any, cast
 
-from msgspec.structs import asdict, force_setattr
+from msgspec.structs import asdict
 
 from pyarvo.contracts import VersionedArvoContract
 from pyarvo.events import ArvoEvent
 
-__all__ = ["ReceivedEvent", "recalled", "received", "validated", "with_data"]
+__all__ = ["ReceivedEvent", "recalled", "received", "validated"]
 
 
 class ReceivedEvent(ArvoEvent, frozen=True, kw_only=True, dict=True):
@@ -65,10 +64,3 @@ def recalled(stored: Mapping[str, Any], contract: VersionedArvoContract) -> Rece
     event = cast("ReceivedEvent", ReceivedEvent.from_dict(stored))
     vars(event).update(contract=contract, raw=event.data)
     return event
-
-
-def with_data(event: ArvoEvent, data: dict[str, Any]) -> ArvoEvent:
-    """Copy *event* with other *data*, which is known to be JSON: the fields are not checked a second time."""
-    changed = copy(event)
-    force_setattr(changed, "data", data)
-    return changed

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from pyarvo.events import ArvoEvent
 
@@ -38,8 +39,7 @@ class Outcome(StrEnum):
     """The workflow was deleted and is not started again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionResult:
+class ExecutionResult(msgspec.Struct, frozen=True):
     """
     The answer of a handler to one event.
 

@@ -54,6 +54,8 @@ class Run(msgspec.Struct, frozen=True):
     Attributes:
         event: As it was delivered.
 
+        event_key: Its identity for the memory.
+
         subject: The event's subject, parsed: version and initiator of the workflow.
 
         record: The workflow's last record; None when this event starts it.
@@ -64,6 +66,7 @@ class Run(msgspec.Struct, frozen=True):
     """
 
     event: ArvoEvent
+    event_key: str
     subject: ParsedSubject
     record: Record | None
     parent_subject: str | None
@@ -137,7 +140,8 @@ class Stepper:
             return ExecutionResult((), Outcome.FOREIGN)
         is_init = event.type == self._source
         parent_subject = _parent_of(event) if is_init else None
-        lease = await self._acquire(event, attempt)
+        key = event_key(event)
+        lease = await self._acquire(event, key, attempt)
         if lease.replay is not None:
             return _replayed(lease.replay)
         early = _early_outcome(lease, is_init=is_init)
@@ -148,16 +152,13 @@ class Stepper:
             return ExecutionResult((), early)
         record = lease.data
         if record is None:
-            return lease, Run(event, subject, None, parent_subject, event.id)
-        return lease, Run(
-            event, subject, record, record.get("parentSubject"), record.get("initEventId") or event.id
-        )
+            return lease, Run(event, key, subject, None, parent_subject, event.id)
+        init_event_id = record.get("initEventId") or event.id
+        return lease, Run(event, key, subject, record, record.get("parentSubject"), init_event_id)
 
-    async def _acquire(self, event: ArvoEvent, attempt: int) -> Lease:
+    async def _acquire(self, event: ArvoEvent, key: str, attempt: int) -> Lease:
         try:
-            lease = await self._memory.acquire(
-                event.subject, event_key=event_key(event), ttl_s=self._lease_ttl_s
-            )
+            lease = await self._memory.acquire(event.subject, event_key=key, ttl_s=self._lease_ttl_s)
         except InvalidRecord as fault:  # the id is too long for any memory: no redelivery helps
             raise ExecutionViolation("the subject or the id of the event cannot be kept") from fault
         except Exception as fault:
@@ -214,7 +215,7 @@ class Stepper:
             "produced": produced,
         }
         try:
-            await self._memory.commit(lease, record, step=Step(event_key(event), tuple(produced)))
+            await self._memory.commit(lease, record, step=Step(run.event_key, tuple(produced)))
         except EventConsumed as consumed:
             await self._give_up(lease)
             return _replayed(consumed.step)
