@@ -116,11 +116,12 @@ def _split(options: dict[str, Any]) -> tuple[_Mine, dict[str, Any]]:
     credentials = options.pop("credentials", None)
     if credentials is not None and (not isinstance(credentials, str) or not credentials):
         raise InvalidOption("credentials", "must be the path of a file")
-    words = {True: True, False: False, "true": True, "1": True, "false": False, "0": False}
-    tls = options.pop("tls", False)
-    if tls not in words:
-        raise InvalidOption("tls", f"must be true or false, is {tls!r}")
-    return {"bucket": bucket, "credentials": credentials, "tls": words[tls]}, options
+    words = {"true": True, "1": True, "false": False, "0": False}
+    tls = words.get(str(options.get("tls", False)).lower())
+    if tls is None:
+        raise InvalidOption("tls", f"must be true or false, is {options['tls']!r}")
+    options.pop("tls", None)
+    return {"bucket": bucket, "credentials": credentials, "tls": tls}, options
 
 
 def _bucket(name: object, replicas: object, storage: object) -> BucketOptions:
