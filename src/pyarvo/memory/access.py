@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -25,6 +25,8 @@ from pyarvo.memory.contract import Record, Step
 from pyarvo.memory.decide import Acquire, Acquired, JournalEntry, Op, Outcome, Read, Release, Released
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.retry import ATTEMPT_S, retried
+from pyarvo.memory.signals import Signals
+from pyarvo.telemetry import active
 
 __all__ = ["StoreAccess", "misanswer"]
 
@@ -48,13 +50,14 @@ class StoreAccess:
     def __init__(self, backend: Backend, options: MemoryOptions) -> None:
         self._backend = backend
         self._options = options
+        self._signals = Signals(backend.name)
         self._pid = os.getpid()
         self._closed = False
         self._background: set[asyncio.Task[Any]] = set()
         whole: tuple[int, int] = getattr(backend, "batches", (_MAX_BATCH, 1))
         size, lanes = whole if options.batching else (1, 64)
-        self._writes = Batcher(backend.execute, self._orphaned, max_ops=size, max_in_flight=lanes)
-        self._reads = Batcher(backend.execute, self._orphaned, max_ops=size, max_in_flight=lanes)
+        self._writes = Batcher(self._execute, self._orphaned, max_ops=size, max_in_flight=lanes)
+        self._reads = Batcher(self._execute, self._orphaned, max_ops=size, max_in_flight=lanes)
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
         """Send *op* and wait at most *within_s* seconds; every fault names instance and operation."""
@@ -64,11 +67,20 @@ class StoreAccess:
                 (outcome,) = await self._backend.execute((op,))
                 if isinstance(outcome, MemoryFault):
                     raise outcome
-            else:
+            elif (on := active()) is None:
                 outcome = await self._call(op, within_s)
+            else:
+                outcome = await self._signals.call(on, self._call(op, within_s), operation, op.id)
         except MemoryFault as fault:
             raise fault.about(op.id, operation) from fault.__cause__
         return outcome
+
+    async def _execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
+        """One round trip."""
+        on = active()
+        if on is None:
+            return await self._backend.execute(ops)
+        return await self._signals.round_trip(on, self._backend.execute, ops)
 
     async def _call(self, op: Op, within_s: float) -> Outcome:
         call = (self._reads if type(op) is Read else self._writes).submit(op, within_s)

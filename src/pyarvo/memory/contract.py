@@ -140,6 +140,8 @@ class Lease:
         held: Whether the lease was taken and not yet given up by this holder. Says nothing about its expiry.
 
         deleted_at: When the instance was deleted, in seconds since the epoch; None when it was not.
+
+        sent_at: When the request that took it was sent, by this process's monotonic clock, in seconds.
     """
 
     __slots__ = (
@@ -150,6 +152,7 @@ class Lease:
         "held",
         "id",
         "replay",
+        "sent_at",
         "token",
         "ttl_s",
         "version",
@@ -177,6 +180,7 @@ class Lease:
         self.replay = replay
         self.held = replay is None
         self.deleted_at = deleted_at
+        self.sent_at = sent_at
         self._until = sent_at + ttl_s
 
     @property

@@ -48,6 +48,8 @@ from pyarvo.memory.decide import (
 from pyarvo.memory.options import MemoryOptions, check_ttl
 from pyarvo.memory.queries import QueryLevel
 from pyarvo.memory.retry import ATTEMPT_S, ATTEMPTS, backoff_s, retried
+from pyarvo.memory.signals import tell_retry
+from pyarvo.telemetry import active
 
 __all__ = ["LeasedMemory"]
 
@@ -101,7 +103,7 @@ class LeasedMemory(QueryLevel):
         return self._lock(id, self._callers.open(id))
 
     async def _lock(self, id: str, cell: Cell) -> bool:
-        lease = await self._acquire(id, None, self._options.lease_ttl_s, "lock")
+        lease = await self._counted(self._acquire(id, None, self._options.lease_ttl_s, "lock"))
         if lease is None:
             return False
         self._callers.fill(cell, lease)
@@ -126,7 +128,7 @@ class LeasedMemory(QueryLevel):
         check_id(id)
         key = None if event_key is None else check_event_key(event_key)
         ttl = self._options.lease_ttl_s if ttl_s is None else check_ttl(ttl_s)
-        return await self._acquire(id, key, ttl, "acquire")
+        return await self._counted(self._acquire(id, key, ttl, "acquire"))
 
     async def commit(
         self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
@@ -142,6 +144,7 @@ class LeasedMemory(QueryLevel):
         outcome = await retried(lambda: self._ask(op, self._options.deadline_s / ATTEMPTS, "renew"))
         if isinstance(outcome, Lost):
             lease.held = False
+            self._signals.refused(outcome)
             raise LeaseLost("released, or held by another since", id=lease.id, operation="renew")
         if not isinstance(outcome, Renewed):
             raise misanswer(op, outcome)
@@ -150,6 +153,10 @@ class LeasedMemory(QueryLevel):
     async def release(self, lease: Lease) -> bool:
         """See `LeasedMachineMemory.release`."""
         return await self._release(lease, "release")
+
+    def _counted(self, asking: Coroutine[Any, Any, Lease | None]) -> Coroutine[Any, Any, Lease | None]:
+        on = active()
+        return asking if on is None else self._signals.acquisition(on, asking)
 
     async def _acquire(self, id: str, event_key: str | None, ttl_s: float, operation: str) -> Lease | None:
         op = Acquire(id, os.urandom(16).hex(), ttl_s, event_key, self._options.holder)
@@ -161,6 +168,7 @@ class LeasedMemory(QueryLevel):
         for n in range(self._options.lock_attempts):
             if n:
                 await asyncio.sleep(backoff_s(n - 1, _LOCK_WAIT_S))
+                tell_retry(operation)
             left_s = until - monotonic()
             if left_s <= 0:
                 break
@@ -217,6 +225,8 @@ class LeasedMemory(QueryLevel):
         if isinstance(outcome, Committed):
             lease.version = outcome.version
             lease.held = lease.held and not release
+            if (on := active()) is not None:
+                self._signals.committed(on, lease, len(op.data), released=release)
             return outcome.version
         if isinstance(outcome, Conflict | Consumed | Lost):
             raise self._refusal(lease, outcome, operation)
@@ -235,6 +245,7 @@ class LeasedMemory(QueryLevel):
             raise fault.about(id, operation) from fault.__cause__
 
     def _refusal(self, lease: Lease, outcome: Conflict | Consumed | Lost, operation: str) -> NotApplied:
+        self._signals.refused(outcome)
         match outcome:
             case Conflict(expected, actual):
                 return WriteConflict(expected, actual, id=lease.id, operation=operation)
@@ -247,6 +258,8 @@ class LeasedMemory(QueryLevel):
     async def _release(self, lease: Lease, operation: str) -> bool:
         if not lease.token:
             return False
+        if lease.held and (on := active()) is not None:
+            self._signals.given_up(on, lease)
         lease.held = False
         releasing = self._release_quietly(Release(lease.id, lease.token), operation)
         if self._backend.immediate:

@@ -12,6 +12,7 @@ from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.codec import check_id
 from pyarvo.memory.contract import Record, Step
 from pyarvo.memory.decide import Delete, Deleted, Denied, ForceRelease, Released, is_held
+from pyarvo.telemetry import active
 
 __all__ = ["FINISHED", "Find", "Instance", "Page", "QueryLevel"]
 
@@ -275,8 +276,9 @@ class QueryLevel(StoreAccess):
     async def _asked(self, query: Callable[[], Coroutine[Any, Any, R]], id: str | None, operation: str) -> R:
         """The backend's answer to *query*; every fault names instance and operation."""
         self._check_usable()
+        on = None if self._backend.immediate else active()
         try:
-            return await query()
+            return await (query() if on is None else self._signals.query(on, query(), operation, id))
         except MemoryFault as fault:
             raise fault.about(id, operation) from fault.__cause__
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from pyarvo.errors import MemoryUnavailable, WriteOutcomeUnknown
+from pyarvo.memory.signals import tell_retry
 
 __all__ = ["ATTEMPTS", "ATTEMPT_S", "backoff_s", "retried"]
 
@@ -42,5 +43,7 @@ async def retried(attempt: Callable[[], Awaitable[T]]) -> T:
                 if isinstance(fault, MemoryUnavailable):
                     raise
                 raise MemoryUnavailable(fault.args[0], id=fault.id, operation=fault.operation) from fault
+            again = fault.operation
         await asyncio.sleep(backoff_s(n))
+        tell_retry(again)
     raise AssertionError("unreachable")

@@ -1,0 +1,100 @@
+"""
+Whether anybody listens: the look that every operation takes once, and that must cost nothing when nobody does.
+
+Nothing of OpenTelemetry is imported until somebody else has. From then on two attributes are read an operation,
+until an SDK has set a provider; one that is set at any later moment is found by the next operation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from pyarvo.telemetry.recorder import Recorder
+
+__all__ = ["active", "use_providers"]
+
+_modules = sys.modules
+_environment_asks = any(
+    name in os.environ for name in ("OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER")
+)
+
+# Where providers stand once they are set: modules of the API, or what `use_providers` put in their place.
+_traces_at: Any = None
+_metrics_at: Any = None
+_known: tuple[Any, Any, Recorder | None] = (None, None, None)
+
+
+def active() -> Recorder | None:
+    """What records spans and metrics at this moment; None when nothing does, the usual case."""
+    if _traces_at is None:
+        if "opentelemetry" not in _modules and not _environment_asks:
+            return None
+        _find()
+        return active()
+    traces, metrics = _traces_at._TRACER_PROVIDER, _metrics_at._METER_PROVIDER  # noqa: SLF001 - see `_find`
+    if traces is None and metrics is None:
+        return None
+    if traces is _known[0] and metrics is _known[1]:
+        return _known[2]
+    return _learn(traces, metrics)
+
+
+def use_providers(
+    *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+) -> None:
+    """
+    Tell pyarvo which providers to use instead of OpenTelemetry's global ones.
+
+    Args:
+        tracer_provider: For spans; None = no spans.
+
+        meter_provider: For metrics; None = no metrics.
+
+    Without any argument the global providers hold again.
+    """
+    global _traces_at, _metrics_at  # noqa: PLW0603 - one setting a process, as OpenTelemetry's own
+    _traces_at = _metrics_at = None
+    if tracer_provider is not None or meter_provider is not None:
+        _metrics_at = SimpleNamespace(_METER_PROVIDER=meter_provider)
+        _traces_at = SimpleNamespace(_TRACER_PROVIDER=tracer_provider)
+
+
+def _find() -> None:
+    """Learn where the API, which is there, keeps providers."""
+    global _traces_at, _metrics_at  # noqa: PLW0603 - looked up once
+    from opentelemetry import metrics, trace
+    from opentelemetry.metrics import _internal
+
+    # The API's own getters take 0.7 us to say that there is no provider, because they look into the environment
+    # each time. So the variables behind them are read; the getters only where those have other names some day.
+    if _environment_asks:  # then the getters load the providers that it names
+        trace.get_tracer_provider()
+        metrics.get_meter_provider()
+    _metrics_at = _internal if hasattr(_internal, "_METER_PROVIDER") else _Asking(metrics.get_meter_provider)
+    _traces_at = trace if hasattr(trace, "_TRACER_PROVIDER") else _Asking(trace.get_tracer_provider)
+
+
+class _Asking:
+    """Stands for a module of the API whose provider can only be had by asking."""
+
+    def __init__(self, getter: Any) -> None:
+        self._getter = getter
+
+    def __getattr__(self, name: str) -> Any:
+        return self._getter()
+
+
+def _learn(traces: Any, metrics: Any) -> Recorder | None:
+    global _known  # noqa: PLW0603 - a cache
+    from pyarvo.telemetry.recorder import recorder
+
+    found = recorder(traces, metrics)
+    _known = (traces, metrics, found)
+    return found

@@ -1,0 +1,251 @@
+"""
+Spans: one for a handler's step, one for the call of a memory that does I/O; and the headers that carry a trace on.
+
+A step makes two spans at most: its own and its commit's. The other calls of the memory are events of the step's
+span. Imported only where something records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import Token
+from time import perf_counter
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from pyarvo.telemetry import names
+from pyarvo.telemetry.names import HandlerKind
+
+__all__ = [
+    "Headers",
+    "StepSpan",
+    "active_headers",
+    "emitted_headers",
+    "headers_of",
+    "memory_call",
+    "tell_error",
+]
+
+Headers = tuple[str | None, str | None]
+"""`traceparent` and `tracestate`."""
+
+R = TypeVar("R")
+
+_STEP: Final = context.create_key("pyarvo.step")
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_KINDS: Final = {
+    HandlerKind.HANDLER: SpanKind.CONSUMER,
+    HandlerKind.ORCHESTRATOR: SpanKind.PRODUCER,
+    HandlerKind.RESUMABLE: SpanKind.PRODUCER,
+}
+# Calls that get a span also inside of a step.
+_WRITES: Final = frozenset({"commit", "write"})
+
+
+class Carrier(Protocol):
+    """An event, as far as spans need to know it."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def traceparent(self) -> str | None: ...
+    @property
+    def tracestate(self) -> str | None: ...
+
+
+class StepSpan:
+    """
+    The span of one execution of a handler: begins when made, is the current one until `end`.
+
+    Args:
+        tracer: Makes it.
+
+        kind: Of the handler.
+
+        uri: Of the handler's contract.
+
+        source: Of the handler.
+
+        event: The consumed event; its trace goes on. Without one, the trace that is active here.
+    """
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, tracer: Tracer, kind: HandlerKind, uri: str, source: str, event: Carrier) -> None:
+        parent = context.get_current()
+        if event.traceparent is not None:
+            carrier = {"traceparent": event.traceparent}
+            if event.tracestate is not None:
+                carrier["tracestate"] = event.tracestate
+            parent = _PROPAGATOR.extract(carrier, parent)
+        span = tracer.start_span(names.handler_span(kind, uri, event.type), context=parent, kind=_KINDS[kind])
+        if span.is_recording():
+            span.set_attributes(
+                {
+                    names.SPAN_KIND: names.SPAN_KINDS[kind],
+                    names.OPENINFERENCE_KIND: "CHAIN",
+                    names.HANDLER_SOURCE: source,
+                    names.CONTRACT_URI: uri,
+                    names.EXECUTION_TYPE: kind.value,
+                    **_attributes_of(event),
+                }
+            )
+        self._span = span
+        self._token: Token[context.Context] | None = context.attach(
+            context.set_value(_STEP, span, trace.set_span_in_context(span, parent))
+        )
+
+    def leave(self) -> None:
+        """Make the span that was current before the current one again."""
+        if self._token is not None:
+            context.detach(self._token)
+            self._token = None
+
+    def end(self, outcome: str, emitted: tuple[Any, ...], error_type: str | None) -> None:
+        """
+        End it.
+
+        Args:
+            outcome: How the execution ended.
+
+            emitted: The events it produced.
+
+            error_type: Class of the error that ended it; None when none did.
+        """
+        span = self._span
+        if span.is_recording():
+            failed = error_type is not None or outcome == "failed"
+            span.set_attributes(
+                {
+                    names.EXECUTION_OUTCOME: outcome,
+                    names.EXECUTION_STATUS: "failure" if failed else "normal",
+                }
+            )
+            for event in emitted:
+                span.add_event(names.EVENT_EMITTED, _attributes_of(event))
+            if error_type is not None:
+                span.set_attribute(names.ERROR_TYPE, error_type)
+                span.set_status(Status(StatusCode.ERROR))
+        span.end()
+
+
+def tell_error(error: BaseException) -> None:
+    """Lay an error of user code, which ended the workflow on record, beside the current step."""
+    span = _current_step()
+    if span is not None and span.is_recording():
+        span.set_attribute(names.ERROR_TYPE, type(error).__qualname__)
+        span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def emitted_headers(consumed: Headers) -> Headers:
+    """
+    The headers of an event that the current step emits: its span's where that records, else the consumed event's.
+
+    A trace that begins here and is not sampled says so in its header, so that no other part of it is sampled.
+    """
+    span = _current_step()
+    if span is None or (consumed[0] is not None and not span.is_recording()):
+        return consumed
+    headers = headers_of(span)
+    return consumed if headers[0] is None else headers
+
+
+def active_headers() -> Headers:
+    """The headers of the span that is active here; None twice when none is."""
+    return headers_of(trace.get_current_span())
+
+
+def headers_of(span: Span) -> Headers:
+    """The W3C headers that make *span* the parent of what receives them."""
+    about = span.get_span_context()
+    if not about.is_valid:
+        return None, None
+    state = about.trace_state.to_header() if about.trace_state else None
+    return f"00-{about.trace_id:032x}-{about.span_id:016x}-{int(about.trace_flags):02x}", state or None
+
+
+async def memory_call(
+    tracer: Tracer,
+    call: Awaitable[R],
+    told: Callable[[R], str],
+    *,
+    system: str,
+    operation: str,
+    id: str | None,
+) -> R:
+    """
+    Await the call of a memory, told as a span, or as an event of the step that it is part of.
+
+    Args:
+        tracer: Makes the span.
+
+        call: The call.
+
+        told: Says in a word what its answer means.
+
+        system: Name of the store.
+
+        operation: The verb.
+
+        id: The instance; None where the call is about many.
+
+    Raises:
+        MemoryFault: Whatever *call* raises.
+    """
+    step = _current_step()
+    if step is not None and not step.is_recording():
+        return await call
+    attributes: dict[str, str | float] = {names.DB_SYSTEM: system, names.DB_OPERATION: operation}
+    if id is not None:
+        attributes[names.MEMORY_ID] = id
+    if step is not None and operation not in _WRITES:
+        return await _as_event(step, attributes, call, told)
+    span = tracer.start_span(
+        names.memory_span(operation, system), kind=SpanKind.CLIENT, attributes=attributes
+    )
+    try:
+        answer = await call
+    except BaseException as error:
+        span.set_attribute(names.ERROR_TYPE, type(error).__qualname__)
+        span.set_status(Status(StatusCode.ERROR))
+        raise
+    else:
+        span.set_attribute(names.MEMORY_OUTCOME, told(answer))
+        return answer
+    finally:
+        span.end()
+
+
+async def _as_event(
+    step: Span, attributes: dict[str, str | float], call: Awaitable[R], told: Callable[[R], str]
+) -> R:
+    begun = perf_counter()
+    try:
+        answer = await call
+    except BaseException as error:
+        attributes[names.ERROR_TYPE] = type(error).__qualname__
+        raise
+    else:
+        attributes[names.MEMORY_OUTCOME] = told(answer)
+        return answer
+    finally:
+        if step.is_recording():  # it may have ended, where user code went on behind its back
+            attributes[names.MEMORY_DURATION] = perf_counter() - begun
+            step.add_event(names.EVENT_MEMORY_CALL, attributes)
+
+
+def _current_step() -> Span | None:
+    return cast("Span | None", context.get_value(_STEP))
+
+
+def _attributes_of(event: object) -> dict[str, str | float]:
+    told: dict[str, str | float] = {}
+    for field, attribute in names.ATTRIBUTES_OF_EVENTS:
+        value = getattr(event, field)
+        if value is not None:
+            told[attribute] = value
+    return told
