@@ -71,7 +71,7 @@ class NatsMachineMemory(LeasedMemory):
         tls: Whether to insist on TLS.
 
         options: See `MemoryOptions`. `journal` is 128 at most here, and `record_limit` what the server takes
-            (`max_payload`) less 64 KiB, for record and events of one step together. `batching` changes nothing.
+            (`max_payload`) less 64 KiB. `batching` changes nothing.
 
     Raises:
         InvalidOption: The URL or an option is not understood or out of its bounds.

@@ -67,7 +67,7 @@ class _State(Struct, frozen=True):
 
 class _Info(Struct, frozen=True):
     error: ApiError | None = None
-    config: _Config | None = None
+    config: dict[str, Any] | None = None
     state: _State = _State()
     total: int = 0
     ts: datetime | None = None
@@ -127,12 +127,12 @@ class Bucket:
         if info.error is not None and info.error.err_code == NO_STREAM:
             info = await self._made(link, "CREATE", self._wanted())
         config = _config_of(info)
+        self._check(config)
         if _MARK not in config.metadata:
             if info.state.messages:
                 raise ForeignStore(f"the bucket {self.keys.bucket!r} holds something else; choose another")
-            self._check(config)
-            config = _config_of(await self._made(link, "UPDATE", self._wanted()))
-        self._check(config)
+            mark = {"metadata": {**config.metadata, _MARK: str(SCHEMA)}}
+            config = _config_of(await self._made(link, "UPDATE", {**(info.config or {}), **mark}))
         self.limit = client.max_payload
         if config.max_msg_size > 0:
             self.limit = min(self.limit, config.max_msg_size)
@@ -251,4 +251,7 @@ def _config_of(info: _Info) -> _Config:
         raise read_fault(info.error)
     if info.config is None:
         raise MemoryUnavailable("something else than JetStream answered", transient=False)
-    return info.config
+    try:
+        return msgspec.convert(info.config, _Config)
+    except msgspec.ValidationError as exc:
+        raise MemoryUnavailable("something else than JetStream answered", transient=False) from exc

@@ -294,7 +294,7 @@ class Store:
     def _check_size(self, op: Op) -> None:
         if isinstance(op, Commit):
             limit = self.bucket.limit - _HEADROOM
-            size = len(op.data) + len(op.produced or b"")
+            size = max(len(op.data), len(op.produced or b""))
             if size > limit:
                 raise RecordTooLarge(size, limit)
 
