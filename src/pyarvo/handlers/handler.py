@@ -34,7 +34,11 @@ _LISTS = (list, tuple)
 _log = logging.getLogger("pyarvo.handlers")
 
 
-HandlerFunction = Callable[[HandlerCall], Awaitable[Emission | Sequence[Emission] | None]]
+# A plain mapping is taken too: not everybody annotates what they return.
+HandlerFunction = Callable[
+    [HandlerCall],
+    Awaitable[Emission | Mapping[str, object] | Sequence[Emission | Mapping[str, object]] | None],
+]
 
 
 class ArvoEventHandler:

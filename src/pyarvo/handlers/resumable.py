@@ -67,7 +67,8 @@ _RESULT_PARTS: dict[str, Any] = {
     "output": (dict, Mapping),
 }
 
-ResumableFunction = Callable[[ResumableCall], Awaitable[ResumableResult | None]]
+# A plain mapping is taken too: not everybody annotates what they return.
+ResumableFunction = Callable[[ResumableCall], Awaitable[ResumableResult | Mapping[str, object] | None]]
 
 
 class ArvoResumable:
