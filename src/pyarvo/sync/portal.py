@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
 from threading import Lock, Thread
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from pyarvo.errors import CalledInLoop
 from pyarvo.events import ArvoEvent
@@ -80,6 +81,35 @@ def _runs_here() -> bool:
     return True
 
 
+class _Call(Generic[T]):
+    """One coroutine on its way through the loop, where both methods are called."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.answer: Future[T] = Future()
+        self._coroutine = coroutine
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._coroutine)
+        self._task.add_done_callback(self._settle)
+
+    def cancel(self) -> None:
+        if self._task is None:  # interrupted before it was handed over
+            self._coroutine.close()
+        else:
+            self._task.cancel()
+
+    def _settle(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.answer.cancel()
+            return
+        error = task.exception()
+        if error is None:
+            self.answer.set_result(task.result())
+        else:
+            self.answer.set_exception(error)
+
+
 class _LoopThread:
     """A loop and the thread that it runs in; the process does not wait for it to end."""
 
@@ -89,11 +119,14 @@ class _LoopThread:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        call = _Call(coroutine)
         try:
-            return future.result()
+            # The context that the loop runs it in is a copy of the one here.
+            self._loop.call_soon_threadsafe(call.begin)
+            return call.answer.result()
         except BaseException:
-            future.cancel()  # changes nothing when it is the coroutine's own error
+            if not call.answer.done():  # an interruption, which may come anywhere in between
+                self._loop.call_soon_threadsafe(call.cancel)
             raise
 
     def end(self, within_s: float) -> None:
@@ -105,13 +138,16 @@ class _LoopThread:
         loop = self._loop
         try:
             loop.run_forever()
-            under_way = asyncio.all_tasks(loop)
-            for task in under_way:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*under_way, return_exceptions=True))
+            loop.run_until_complete(_cancelled(asyncio.all_tasks(loop)))
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Portal:
