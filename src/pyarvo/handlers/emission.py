@@ -17,6 +17,7 @@ from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
 from pyarvo.events.json_text import MAX_INTEGER
 from pyarvo.events.names import DOMAIN_RULE, is_domain
 from pyarvo.events.uri import encode_uri
+from pyarvo.handlers.observed import emitted_trace
 
 __all__ = [
     "Asked",
@@ -207,6 +208,8 @@ class Outbox:
         "_executionunits",
         "_parent_subject",
         "_source",
+        "_traceparent",
+        "_tracestate",
         "events",
     )
 
@@ -222,6 +225,7 @@ class Outbox:
         self._contract = contract
         self._source = contract.type
         self._consumed = consumed
+        self._traceparent, self._tracestate = emitted_trace(consumed)
         self._parent_subject = parent_subject
         self._executionunits = executionunits
         self._counts: dict[tuple[str, str | None], int] = {}
@@ -273,8 +277,8 @@ class Outbox:
                     executionunits=self._executionunits
                     if asked.executionunits is None
                     else asked.executionunits,
-                    traceparent=consumed.traceparent,
-                    tracestate=consumed.tracestate,
+                    traceparent=self._traceparent,
+                    tracestate=self._tracestate,
                     parentid=parentid,
                     domain=domain,
                     extensions=asked.extensions or {},

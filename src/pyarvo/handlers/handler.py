@@ -25,8 +25,11 @@ from pyarvo.handlers.emission import (
     read_domains,
     read_emission,
 )
+from pyarvo.handlers.observed import Observed, tell_failure
 from pyarvo.handlers.received import received
 from pyarvo.handlers.result import ExecutionResult, Outcome
+from pyarvo.telemetry import active
+from pyarvo.telemetry.names import HandlerKind
 
 __all__ = ["ArvoEventHandler", "HandlerFunction", "create_arvo_event_handler"]
 
@@ -68,6 +71,7 @@ class ArvoEventHandler:
         self.domain = contract.domain
         self.contract = contract
         self.executionunits = executionunits
+        self._observed = Observed(HandlerKind.HANDLER, uri=contract.uri, source=self.source)
         self._functions = dict(handler)
         self._by_dataschema = {version.dataschema: version for version in contract.versions.values()}
         self._routes = {
@@ -93,6 +97,11 @@ class ArvoEventHandler:
             ExecutionViolation: It is no event.
             ViolationError: The function raised it.
         """
+        work = self._execute(event)
+        on = active()
+        return await (work if on is None else self._observed.run(on, event, work))
+
+    async def _execute(self, event: ArvoEvent) -> ExecutionResult:
         contract = self._contract_of(event)
         try:
             events = await self._run(event, contract)
@@ -119,6 +128,7 @@ class ArvoEventHandler:
     def _told(
         self, event: ArvoEvent, contract: VersionedArvoContract, error: BaseException
     ) -> tuple[ArvoEvent, ...]:
+        tell_failure(error)
         _log.error("%s: user code failed on event %s", self.source, event.id, exc_info=error)
         outbox = self._outbox(event, contract)
         outbox.put_error(

@@ -9,12 +9,15 @@ from pyarvo.events import ArvoEvent
 from pyarvo.events.event import with_known
 from pyarvo.handlers.emission import ErrorData, check_executionunits
 from pyarvo.handlers.exchange import Domains, Exchange, orchestration_domains
+from pyarvo.handlers.observed import Observed
 from pyarvo.handlers.received import validated
 from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
 from pyarvo.statecharts import ArvoMachine, step
+from pyarvo.telemetry import active
+from pyarvo.telemetry.names import HandlerKind
 
 __all__ = ["ArvoOrchestrator", "create_arvo_orchestrator"]
 
@@ -50,6 +53,7 @@ class ArvoOrchestrator:
         self.machines = machines
         self.executionunits = executionunits
         self.memory = memory
+        self._observed = Observed(HandlerKind.ORCHESTRATOR, uri=first.contracts.self.uri, source=self.source)
         self._stepper = Stepper(
             source=self.source,
             memory=memory,
@@ -76,7 +80,9 @@ class ArvoOrchestrator:
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The machine's code raised it.
         """
-        return await self._stepper.execute(event, attempt)
+        work = self._stepper.execute(event, attempt)
+        on = active()
+        return await (work if on is None else self._observed.run(on, event, work))
 
 
 class _MachineCore:

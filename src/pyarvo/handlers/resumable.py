@@ -13,11 +13,14 @@ from pyarvo.events import ArvoEvent
 from pyarvo.handlers.call import CallContracts, CallDomain, LazyMapping, ResumableCall, check_functions
 from pyarvo.handlers.emission import Emission, ErrorData, check_executionunits
 from pyarvo.handlers.exchange import Domains, Exchange, check_services, orchestration_domains
+from pyarvo.handlers.observed import Observed
 from pyarvo.handlers.received import ReceivedEvent, recalled, received
 from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
+from pyarvo.telemetry import active
+from pyarvo.telemetry.names import HandlerKind
 
 __all__ = [
     "ArvoResumable",
@@ -103,6 +106,7 @@ class ArvoResumable:
         self.contracts = contracts
         self.executionunits = executionunits
         self.memory = memory
+        self._observed = Observed(HandlerKind.RESUMABLE, uri=contract.uri, source=self.source)
         self._stepper = Stepper(
             source=self.source,
             memory=memory,
@@ -131,7 +135,9 @@ class ArvoResumable:
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The function raised it.
         """
-        return await self._stepper.execute(event, attempt)
+        work = self._stepper.execute(event, attempt)
+        on = active()
+        return await (work if on is None else self._observed.run(on, event, work))
 
 
 class _FunctionCore:

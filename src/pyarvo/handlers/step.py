@@ -37,6 +37,7 @@ from pyarvo.events.subject import ParsedSubject, parse_subject
 from pyarvo.events.uri import is_uri
 from pyarvo.handlers.call import caller_cancelled
 from pyarvo.handlers.emission import ErrorData
+from pyarvo.handlers.observed import tell_failure
 from pyarvo.handlers.renewal import while_renewed
 from pyarvo.handlers.result import ExecutionResult, Outcome
 from pyarvo.memory.adapted import leased
@@ -192,6 +193,7 @@ class Stepper:
             return self._failure(run, error)
 
     def _failure(self, run: Run, error: BaseException) -> Change:
+        tell_failure(error)
         _log.error("%s: user code failed on event %s", self._source, run.event.id, exc_info=error)
         told = create_arvo_error(error)
         fields = {**(run.record or {}), "executionStatus": "failure", "error": told}

@@ -1,0 +1,110 @@
+"""What an execution of a handler tells telemetry: its span, its duration, and the trace that goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pyarvo.events import ArvoEvent
+from pyarvo.handlers.result import ExecutionResult, Outcome
+from pyarvo.telemetry import active, names
+from pyarvo.telemetry.names import HandlerKind
+
+if TYPE_CHECKING:
+    from pyarvo.telemetry.recorder import Recorder
+    from pyarvo.telemetry.spans import Headers, StepSpan
+
+__all__ = ["Observed", "emitted_trace", "tell_failure"]
+
+
+class Observed:
+    """
+    What one handler tells. Called only where something records.
+
+    Args:
+        kind: Of the handler.
+
+        uri: Of its contract.
+
+        source: Of the handler.
+    """
+
+    __slots__ = ("_kind", "_labels", "_source", "_uri")
+
+    def __init__(self, kind: HandlerKind, *, uri: str, source: str) -> None:
+        self._kind = kind
+        self._uri = uri
+        self._source = source
+        self._labels: dict[tuple[str, str | None], dict[str, str]] = {}
+
+    async def run(self, on: Recorder, event: ArvoEvent, work: Awaitable[ExecutionResult]) -> ExecutionResult:
+        """Await the execution of *event*, inside of a span where spans are recorded."""
+        if not isinstance(event, ArvoEvent):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            return await work
+        begun = perf_counter()
+        span = self._span(on, event)
+        try:
+            result = await work
+        except GeneratorExit:  # closed by whoever drops the coroutine, from some other context
+            if span is not None:
+                span.end(names.FAILED_EXECUTION, (), GeneratorExit.__qualname__)
+            raise
+        except BaseException as error:
+            self._ended(on, span, begun, None, type(error).__qualname__)
+            raise
+        self._ended(on, span, begun, result, None)
+        return result
+
+    def _span(self, on: Recorder, event: ArvoEvent) -> StepSpan | None:
+        if on.tracer is None:
+            return None
+        from pyarvo.telemetry.spans import StepSpan
+
+        return StepSpan(on.tracer, self._kind, self._uri, self._source, event)
+
+    def _ended(
+        self,
+        on: Recorder,
+        span: StepSpan | None,
+        begun: float,
+        result: ExecutionResult | None,
+        error_type: str | None,
+    ) -> None:
+        outcome = names.FAILED_EXECUTION if result is None else result.outcome.value
+        if span is not None:
+            span.leave()
+            span.end(outcome, () if result is None else result.events, error_type)
+        if on.meters is not None:
+            on.meters.step.record(perf_counter() - begun, self._labels_of(outcome, error_type))
+            if result is not None and result.outcome is Outcome.REPLAYED:
+                on.meters.count(names.STEP_REPLAYS, self._source)
+
+    def _labels_of(self, outcome: str, error_type: str | None) -> dict[str, str]:
+        labels = self._labels.get((outcome, error_type))
+        if labels is None:
+            labels = {names.HANDLER: self._source, names.OUTCOME: outcome}
+            if error_type is not None:
+                labels[names.ERROR_TYPE] = error_type
+            self._labels[outcome, error_type] = labels
+        return labels
+
+
+def emitted_trace(consumed: ArvoEvent) -> Headers:
+    """The trace headers of what the current step emits: its span's where spans are recorded, else the consumed ones."""
+    on = active()
+    headers = consumed.traceparent, consumed.tracestate
+    if on is None or on.tracer is None:
+        return headers
+    from pyarvo.telemetry.spans import emitted_headers
+
+    return emitted_headers(headers)
+
+
+def tell_failure(error: BaseException) -> None:
+    """Lay the error of user code, which the workflow keeps on record, beside the current step."""
+    on = active()
+    if on is not None and on.tracer is not None:
+        from pyarvo.telemetry.spans import tell_error
+
+        tell_error(error)
