@@ -16,12 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from redis import Redis
-
 from pyarvo.memory import Step
 from pyarvo.memory.redis import RedisMachineMemory
 from pyarvo.memory.redis.backend import RedisBackend
 from pyarvo.memory.redis.scripts import Keys
+from redis import Redis
 
 __all__ = [
     "RedisServer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Final, Protocol, TypeAlias
 
 from redis.asyncio import Redis, RedisCluster
@@ -288,12 +288,21 @@ async def _exchange(
     answer = await link.exchange(b"".join(parts), count, within_s)
     replies = answer.replies
     got = len(replies)
-    results: list[Result] = [replies[end - 1] if end <= got else fault_of_answer(answer) for end in ends]
+    if count == len(commands):
+        results: list[Result] = [*replies]
+    else:
+        results = [_last(replies[start:end]) for start, end in pairwise((0, *ends)) if end <= got]
+    results += [fault_of_answer(answer) for _ in range(len(commands) - len(results))]
     if wait is not None and got == count:
         confirmed = replies[-1]
         if not isinstance(confirmed, int) or confirmed < wait.replicas:
             results = [_unconfirmed(result, confirmed, wait) for result in results]
     return results
+
+
+def _last(replies: Sequence[Reply]) -> Reply:
+    """The answer of several parts: the first error, else what the last one says."""
+    return next((reply for reply in replies if isinstance(reply, ErrorReply)), replies[-1])
 
 
 def _unconfirmed(result: Result, confirmed: Reply, wait: Wait) -> Result:
