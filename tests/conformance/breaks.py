@@ -371,7 +371,7 @@ BREAKS: tuple[Break, ...] = (
         ("test_l7_commit_advances_the_version_by_exactly_one",),
     ),
     Break(
-        "codec:encode_record",
+        "codec:encode_and_copy",
         "if len(raw) > limit:",
         "if False:",
         ("test_l8_a_refused_record_or_step_leaves_the_lease_and_the_store_alone",),
@@ -733,7 +733,7 @@ BREAKS: tuple[Break, ...] = (
         ("test_s7_cycles_and_endless_depth_are_refused_with_a_path",),
     ),
     Break(
-        "codec:encode_record",
+        "codec:encode_and_copy",
         "if len(raw) > limit:",
         "if len(raw) >= limit:",
         ("test_s7_the_limit_is_exact_and_eight_mebibytes_by_default",),

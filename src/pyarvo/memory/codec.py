@@ -28,6 +28,7 @@ __all__ = [
     "decode_produced",
     "decode_record",
     "digest_of",
+    "encode_and_copy",
     "encode_produced",
     "encode_record",
 ]
@@ -67,10 +68,12 @@ def check_event_key(key: Sequence[str] | str) -> str:
     Raises:
         InvalidRecord: Not text or an array of text, empty, over 8,192 UTF-8 bytes, or with a lone surrogate.
     """
-    if not isinstance(key, str | list | tuple):
+    if isinstance(key, str):
+        return _event_key(key)
+    if not isinstance(key, list | tuple):
         raise InvalidRecord("event_key", f"must be text or [source, id], is {type(key).__name__}")
     try:
-        return _event_key(key if isinstance(key, str) else tuple(key))
+        return _event_key(tuple(key))
     except TypeError as exc:  # a part that cannot be hashed is no text either
         raise InvalidRecord("event_key", "must be an array of text") from exc
 
@@ -109,8 +112,13 @@ def _check_text(value: object, path: str, limit: int) -> None:
 
 
 def encode_record(data: object, *, limit: int) -> bytes:
+    """The bytes of a record; see `encode_and_copy`."""
+    return encode_and_copy(data, limit=limit)[0]
+
+
+def encode_and_copy(data: object, *, limit: int) -> tuple[bytes, Record]:
     """
-    The bytes of a record.
+    The bytes of a record, and the copy that they decode to, which the check makes anyway.
 
     Args:
         data: A JSON object, depth at most 254, integers of 64 bits, finite floats.
@@ -125,10 +133,10 @@ def encode_record(data: object, *, limit: int) -> bytes:
         if not isinstance(data, Mapping):
             raise InvalidRecord("$", f"a record is a JSON object, this is {type(data).__name__}")
         data = dict(cast("Mapping[str, Any]", data))
-    raw = _encode_checked(cast("Record", data), "$")
+    raw, copy = _encode_checked(cast("Record", data), "$")
     if len(raw) > limit:
         raise RecordTooLarge(len(raw), limit)
-    return raw
+    return raw, cast("Record", copy)
 
 
 def encode_produced(step: Step, *, limit: int) -> bytes:
@@ -137,7 +145,7 @@ def encode_produced(step: Step, *, limit: int) -> bytes:
     for n, event in enumerate(events):
         if not isinstance(event, dict):
             raise InvalidRecord(f"$step.produced[{n}]", "an event is a JSON object")
-    raw = _encode_checked(events, "$step.produced")
+    raw, _ = _encode_checked(events, "$step.produced")
     if len(raw) > limit:
         raise RecordTooLarge(len(raw), limit)
     return raw
@@ -177,24 +185,22 @@ def digest_of(data: bytes, event_key: str | None, produced: bytes | None) -> byt
     """16 bytes that tell one write from another: of data and step, each with its length before it."""
     key = (event_key or "").encode()
     body = produced or b""
-    state = sha256(b"%d %d %d " % (len(data), len(key), len(body)))
-    state.update(data)
-    state.update(key)
-    state.update(body)
-    return state.digest()[:16]
+    lengths = b"%d %d %d " % (len(data), len(key), len(body))
+    return sha256(b"".join((lengths, data, key, body))).digest()[:16]
 
 
-def _encode_checked(value: Record | list[object], path: str) -> bytes:
+def _encode_checked(value: Record | list[object], path: str) -> tuple[bytes, object]:
     try:
         raw = orjson.dumps(value)
-        faithful = orjson.loads(raw) == value
+        copy = orjson.loads(raw)
+        faithful = copy == value
     except (orjson.JSONEncodeError, RecursionError) as exc:
         _find_fault(value, path, 1)
         raise InvalidRecord(path, f"JSON cannot hold it: {exc}") from exc
     if not faithful:
         _find_fault(value, path, 1)
         raise InvalidRecord(path, "does not come back from JSON as it went in")
-    return raw
+    return raw, copy
 
 
 def _find_fault(value: object, path: str, depth: int) -> None:

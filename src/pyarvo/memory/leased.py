@@ -28,8 +28,9 @@ from pyarvo.events.labels import Labels
 from pyarvo.memory.access import misanswer
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.callers import Callers, Cell
-from pyarvo.memory.codec import check_event_key, check_id, digest_of, encode_produced, encode_record
+from pyarvo.memory.codec import check_event_key, check_id, digest_of, encode_and_copy, encode_produced
 from pyarvo.memory.contract import Lease, Record, Step
+from pyarvo.memory.copies import Copies
 from pyarvo.memory.decide import (
     Acquire,
     Acquired,
@@ -72,6 +73,7 @@ class LeasedMemory(QueryLevel):
     def __init__(self, backend: Backend, options: MemoryOptions) -> None:
         super().__init__(backend, options)
         self._callers = Callers()
+        self._copies = Copies()
 
     # --- the four verbs ---------------------------------------------------------------------------------------
 
@@ -179,7 +181,7 @@ class LeasedMemory(QueryLevel):
                 if isinstance(exc, MemoryUnavailable) and not exc.transient:
                     raise
                 continue
-            if isinstance(outcome, Acquired | Consumed):
+            if isinstance(outcome, (Acquired, Consumed)):
                 return self._leased(op, outcome, sent_at, operation)
             if not isinstance(outcome, Denied):
                 raise misanswer(op, outcome)
@@ -193,7 +195,7 @@ class LeasedMemory(QueryLevel):
 
     def _leased(self, op: Acquire, outcome: Acquired | Consumed, sent_at: float, operation: str) -> Lease:
         try:
-            data = None if outcome.data is None else self._decoded(outcome.data, op.id, operation)
+            data = None if outcome.data is None else self._record(op.id, outcome.data, operation)
             replay = self._step(outcome.entry, op.id) if isinstance(outcome, Consumed) else None
         except RecordCorrupt:
             self._give_back(op)
@@ -210,10 +212,14 @@ class LeasedMemory(QueryLevel):
             deleted_at=outcome.deleted_at if isinstance(outcome, Acquired) else None,
         )
 
+    def _record(self, id: str, raw: bytes, operation: str) -> Record:
+        copy = self._copies.take(id, raw)
+        return self._decoded(raw, id, operation) if copy is None else copy
+
     async def _commit(
         self, lease: Lease, data: Mapping[str, Any], step: Step | None, *, release: bool, operation: str
     ) -> int:
-        raw, key, produced = self._encoded(lease.id, data, step, operation)
+        raw, copy, key, produced = self._encoded(lease.id, data, step, operation)
         if not lease.token:
             raise LeaseLost("a replay holds no lease", id=lease.id, operation=operation)
         digest = digest_of(raw, key, produced)
@@ -225,6 +231,7 @@ class LeasedMemory(QueryLevel):
         if isinstance(outcome, Committed):
             lease.version = outcome.version
             lease.held = lease.held and not release
+            self._copies.keep(lease.id, raw, copy)
             if (on := active()) is not None:
                 self._signals.committed(on, lease, len(op.data), released=release)
             return outcome.version
@@ -234,13 +241,13 @@ class LeasedMemory(QueryLevel):
 
     def _encoded(
         self, id: str, data: Mapping[str, Any], step: Step | None, operation: str
-    ) -> tuple[bytes, str | None, bytes | None]:
+    ) -> tuple[bytes, Record, str | None, bytes | None]:
         limit = self._options.record_limit
         try:
-            raw = encode_record(data, limit=limit)
+            raw, copy = encode_and_copy(data, limit=limit)
             if step is None:
-                return raw, None, None
-            return raw, check_event_key(step.event_key), encode_produced(step, limit=limit)
+                return raw, copy, None, None
+            return raw, copy, check_event_key(step.event_key), encode_produced(step, limit=limit)
         except MemoryFault as fault:
             raise fault.about(id, operation) from fault.__cause__
 
