@@ -1,0 +1,1 @@
+"""Memories against real processes, servers and files."""
