@@ -15,7 +15,7 @@ from pyarvo.memory.backend import Backend
 from pyarvo.memory.postgres.backend import PostgresBackend
 from pyarvo.memory.postgres.connections import Connection, OwnConnections, connect
 from pyarvo.memory.postgres.migrations import migrate
-from pyarvo.memory.postgres.telling import key_of
+from pyarvo.memory.postgres.rows import key_of
 
 from .place import Place
 

@@ -33,7 +33,8 @@ from pyarvo.memory.postgres import PostgresMachineMemory
 from pyarvo.memory.postgres.backend import PostgresBackend
 from pyarvo.memory.postgres.connections import Connection, OwnConnections, connect
 from pyarvo.memory.postgres.migrations import migrate
-from pyarvo.memory.postgres.telling import Texts, key_of
+from pyarvo.memory.postgres.rows import key_of
+from pyarvo.memory.postgres.telling import Texts
 
 T = TypeVar("T")
 WITHIN_S = 10.0

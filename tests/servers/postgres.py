@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
@@ -98,14 +99,22 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
-        arguments = [f"{name}={value}" for name, value in self._settings.items()]
+        deadline = time.monotonic() + _START_S
+        process = self._spawn()
+        while not self._is_ready():
+            if process.poll() is not None:
+                # What was killed is given the moment it needs to be gone.
+                assert "pre-existing shared memory block" in self.log()[-400:], self.log()
+                process = self._spawn()
+            assert time.monotonic() < deadline, f"PostgreSQL is not ready after {_START_S} s: {self.log()}"
+            time.sleep(0.02)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        settings = (part for name, value in self._settings.items() for part in ("-c", f"{name}={value}"))
+        command = [postgres_binaries() / "postgres", "-D", self.data, "-p", str(self.port), *settings]
         with (self._home / "log").open("ab") as log:
-            process = self._process = subprocess.Popen(
-                [
-                    *(postgres_binaries() / "postgres", "-D", self.data, "-p", str(self.port)),
-                    *("-h", "127.0.0.1", "-k", ""),
-                    *(part for argument in arguments for part in ("-c", argument)),
-                ],
+            self._process = subprocess.Popen(
+                [*command, "-h", "127.0.0.1", "-k", ""],
                 cwd=self._home,
                 stdout=log,
                 stderr=log,
@@ -113,11 +122,7 @@ class PostgresServer:
                 group=_user(),
                 extra_groups=_groups(),
             )
-        deadline = time.monotonic() + _START_S
-        while not self._is_ready():
-            assert process.poll() is None, self.log()
-            assert time.monotonic() < deadline, f"PostgreSQL is not ready after {_START_S} s: {self.log()}"
-            time.sleep(0.02)
+        return self._process
 
     def _is_ready(self) -> bool:
         """The postmaster writes `ready` into the last line of its pid file once it takes connections."""
@@ -131,12 +136,21 @@ class PostgresServer:
     def log(self) -> str:
         return (self._home / "log").read_text(errors="replace")[-2_000:]
 
-    def kill(self) -> None:
-        """SIGKILL to the postmaster and all its children: nothing is flushed that was not."""
+    def processes(self) -> list[int]:
+        """The server and its children, as they are now."""
+        return [self.pid, *_children(self.pid)]
+
+    def kill(self, processes: list[int] | None = None) -> None:
+        """
+        SIGKILL to the server and all its children: nothing is flushed that was not.
+
+        Args:
+            processes: As `processes` listed them before, to lose no time now.
+        """
         assert self._process is not None
-        children = _children(self._process.pid)
-        for pid in (self._process.pid, *children):
-            os.kill(pid, signal.SIGKILL)
+        for pid in processes or self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
         self._process = None
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal, Unpack, cast, get_args
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 try:
-    import asyncpg  # noqa: F401  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport] - is the driver there?
+    import asyncpg  # noqa: F401  # pyright: ignore[reportUnusedImport] - is the driver there?
 except ImportError as exc:
     raise ImportError("PostgresMachineMemory needs asyncpg: pip install 'pyarvo[postgres]'") from exc
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.memory.options import MemoryOptions, OptionFields
+from pyarvo.memory.options import MemoryOptions, OptionFields, check_number, from_text
 from pyarvo.memory.postgres.backend import PostgresBackend
 from pyarvo.memory.postgres.connections import Connection, GivenPool, Lender, OwnConnections, Pool
 from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name, migrate, migration_sql
@@ -30,6 +30,9 @@ _DRIVER: Final = frozenset(
         *("ssl_min_protocol_version", "ssl_max_protocol_version"),
     }
 )
+
+
+_SSL_MODES: Final = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 
 
 class PostgresMachineMemory(LeasedMemory):
@@ -115,12 +118,17 @@ def _checked_url(url: str) -> str:
         raise InvalidOption("url", "must begin with postgresql://")
     if parts.fragment:
         raise InvalidOption("url", "has a fragment (#...); write # as %23")
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        port = host.rpartition("]")[2].partition(":")[2]
+        if port and not (port.isdecimal() and 0 < int(port) < 65_536):
+            raise InvalidOption("url", "has a port that is no number from 1 to 65,535")
+    mode = dict(parse_qsl(parts.query)).get("sslmode", "prefer")
+    if mode not in _SSL_MODES:
+        raise InvalidOption("sslmode", f"must be one of {', '.join(sorted(_SSL_MODES))}")
     return url
 
 
 def _checked_size(pool_size: object) -> int:
-    if isinstance(pool_size, str) and pool_size.isdecimal():
-        pool_size = int(pool_size)
-    if isinstance(pool_size, bool) or not isinstance(pool_size, int) or not 1 <= pool_size <= 64:
-        raise InvalidOption("pool_size", f"must be 1 to 64, is {pool_size!r}")
-    return pool_size
+    size = from_text("pool_size", pool_size, 4) if isinstance(pool_size, str) else pool_size
+    check_number("pool_size", size, int, 1, 64)
+    return cast("int", size)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the driver has no types
+import asyncpg
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
-from pyarvo.events.labels import Labels
 from pyarvo.memory.backend import Find, Stored
-from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Release, Row
+from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Release
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres.connections import Lender, Record
 from pyarvo.memory.postgres.faults import asks_again, asks_singly, fault_of, is_broken
-from pyarvo.memory.postgres.telling import Texts, entry_of, key_of, must_release, seconds, settled
+from pyarvo.memory.postgres.rows import entry_of, key_of, parameters_of, stored_of
+from pyarvo.memory.postgres.telling import Texts, must_release, settled
 
 __all__ = ["PostgresBackend"]
 
@@ -170,14 +169,14 @@ class PostgresBackend:
 
     async def get(self, id: str) -> Stored | None:
         rows = await self._query("get", key_of(id)[0])
-        return _stored(rows[0]) if rows else None
+        return stored_of(rows[0]) if rows else None
 
     async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
-        rows = await self._query("find", *_parameters(what), limit, before)
-        return [_stored(row) for row in rows]
+        rows = await self._query("find", *parameters_of(what), limit, before)
+        return [stored_of(row) for row in rows]
 
     async def count(self, what: Find) -> int:
-        rows = await self._query("count", *_parameters(what))
+        rows = await self._query("count", *parameters_of(what))
         return int(rows[0]["number"])
 
     async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
@@ -234,51 +233,3 @@ def _groups(ops: Sequence[Op], wave: Sequence[int]) -> list[list[int]]:
 
 def _size(op: Op) -> int:
     return len(op.data) + len(op.produced or b"") if isinstance(op, Commit) else 0
-
-
-def _stored(row: Record) -> Stored:
-    deleted_at = row["deleted_at"]
-    return Stored(
-        id=row["id"].decode(),
-        row=Row(
-            version=row["version"],
-            fence=row["fence"],
-            token=row["token"],
-            holder=row["holder"].decode(),
-            granted_at=seconds(row["granted_at"]),
-            until=seconds(row["until"]),
-            deleted_at=None if deleted_at is None else deleted_at.timestamp(),
-            note=row["note"].decode(),
-            data=row["data"],
-        ),
-        labels=Labels(
-            orchestrator=_text(row["orchestrator"]),
-            version=_text(row["orchestrator_version"]),
-            status=_text(row["status"]),
-            parent=_text(row["parent"]),
-        ),
-        created_at=seconds(row["created_at"]),
-        updated_at=seconds(row["updated_at"]),
-        now=seconds(row["now"]),
-        serial=row["serial"],
-    )
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode()
-
-
-def _parameters(what: Find) -> tuple[Any, ...]:
-    labels = (what.orchestrator, what.version, what.status, what.parent)
-    return (
-        *(None if label is None else label.encode() for label in labels),
-        what.root,
-        what.held,
-        _moment(what.updated_before),
-        _moment(what.updated_after),
-        what.deleted,
-    )
-
-
-def _moment(at: float | None) -> datetime | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol, cast
 from weakref import WeakKeyDictionary
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs] - the driver has no types
+import asyncpg
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.postgres.faults import fault_of_connecting
@@ -49,7 +49,7 @@ class Connection(Protocol):
 
 connect = cast(
     "Callable[..., Awaitable[Connection]]",
-    asyncpg.connect,  # pyright: ignore[reportUnknownMemberType] - as above
+    asyncpg.connect,
 )
 
 

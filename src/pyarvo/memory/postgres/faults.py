@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from asyncpg import InterfaceError, PostgresError  # pyright: ignore[reportMissingTypeStubs] - the driver has no types
+from asyncpg import InterfaceError, PostgresError
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable, RecordCorrupt, WriteOutcomeUnknown
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any, Final
 
 from pyarvo.errors import MemoryFault, RecordCorrupt
@@ -24,7 +22,6 @@ from pyarvo.memory.decide import (
     Deleted,
     ForceRelease,
     Found,
-    JournalEntry,
     Op,
     Outcome,
     Read,
@@ -36,23 +33,12 @@ from pyarvo.memory.decide import (
     decide,
 )
 from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.postgres.rows import entry_of, key_of, moment, seconds
 from pyarvo.memory.statements import load_statements
 
-__all__ = ["TELLINGS", "Telling", "Texts", "key_of", "seconds", "settled"]
+__all__ = ["TELLINGS", "Telling", "Texts", "must_release", "settled"]
 
 Answer = Mapping[str, Any]
-
-
-@lru_cache(maxsize=8_192)
-def key_of(id: str) -> tuple[bytes, bytes]:
-    """The key of an instance, and its id as it is stored."""
-    raw = id.encode()
-    return sha256(raw).digest(), raw
-
-
-def seconds(at: datetime | None) -> float:
-    """Since the epoch; 0.0 for none."""
-    return 0.0 if at is None else at.timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +78,10 @@ def settled(op: Op, answer: Answer) -> Outcome | MemoryFault | None:
         return RecordCorrupt("the key of this id holds another one", id=op.id)
     if kind is Read:
         return Found(answer["version"] or 0, answer["data"])
-    row = Row() if stored is None else _row(op, answer)
-    if isinstance(row, RecordCorrupt):
-        return row
+    try:
+        row = Row() if stored is None else _row(op, answer)
+    except RecordCorrupt as fault:
+        return fault
     after, outcome = decide(row, op, seconds(answer["now"]))
     # A repeated commit that also releases is settled, but for the release: that is sent after it.
     return outcome if after is row or (isinstance(outcome, Committed) and row.written is not None) else None
@@ -113,51 +100,28 @@ def must_release(op: Op, answer: Answer) -> bool:
     )
 
 
-def _row(op: Op, answer: Answer) -> Row | RecordCorrupt:
-    consumed = _entry(answer, "c_") if isinstance(op, Acquire | Commit) else None
-    written = _entry(answer, "w_") if isinstance(op, Commit) else None
-    if consumed is not None and isinstance(op, Acquire | Commit) and consumed.event_key != op.event_key:
-        return RecordCorrupt("the journal holds another event under the hash of this one", id=op.id)
+def _row(op: Op, answer: Answer) -> Row:
+    consumed = written = None
+    if isinstance(op, Acquire | Commit) and answer["c_version"] is not None:
+        consumed = entry_of(answer, "c_")
+        if consumed.event_key != op.event_key:
+            raise RecordCorrupt("the journal holds another event under the hash of this one", id=op.id)
+    if isinstance(op, Commit) and answer["w_version"] is not None:
+        written = entry_of(answer, "w_")
     return Row(
         version=answer["version"],
         fence=answer["fence"],
         token=answer["token"],
         granted_at=seconds(answer["granted_at"]),
         until=seconds(answer["until"]),
-        deleted_at=_optional(answer["deleted_at"]),
+        deleted_at=moment(answer["deleted_at"]),
         data=answer["data"],
         consumed=consumed,
         written=written,
     )
 
 
-def _entry(answer: Answer, prefix: str) -> JournalEntry | None:
-    if answer[prefix + "version"] is None:
-        return None
-    return entry_of({name: answer[prefix + name] for name in _ENTRY})
-
-
-def entry_of(found: Answer) -> JournalEntry:
-    """The journal entry of a row of `step`."""
-    key = found["event_key"]
-    return JournalEntry(
-        version=found["version"],
-        event_key=None if key is None else key.decode(),
-        token=found["token"],
-        digest=found["digest"],
-        produced=found["produced"],
-        at=seconds(found["at"]),
-    )
-
-
-_ENTRY: Final = ("version", "event_key", "token", "digest", "produced", "at")
-
-
 _PARTS: Final = ("row", "consumed", "seen", "settings", "unchanged", "matches")
-
-
-def _optional(at: datetime | None) -> float | None:
-    return None if at is None else at.timestamp()
 
 
 def _raw(text: str | None) -> bytes | None:
@@ -195,7 +159,7 @@ def _of_commit(op: Commit) -> tuple[Any, ...]:
 
 def _acquired(answer: Answer) -> Outcome:
     return Acquired(
-        answer["won_fence"], answer["won_version"], answer["won_data"], _optional(answer["won_deleted_at"])
+        answer["won_fence"], answer["won_version"], answer["won_data"], moment(answer["won_deleted_at"])
     )
 
 
