@@ -9,6 +9,7 @@ from pyarvo.errors import InvalidEvent
 from pyarvo.events.event import ARVO_CONTENT_TYPE, ArvoEvent
 from pyarvo.events.ids import create_arvo_event_id, new_id, utc_timestamp
 from pyarvo.events.uri import encode_uri
+from pyarvo.telemetry import active_trace
 
 __all__ = ["EventId", "IdChoice", "create_arvo_event"]
 
@@ -77,9 +78,9 @@ def create_arvo_event(
 
         executionunits: Cost of making this event.
 
-        traceparent: W3C trace header.
+        traceparent: W3C trace header; None is that of the active span, where an SDK of OpenTelemetry is set up.
 
-        tracestate: W3C trace header.
+        tracestate: W3C trace header; None as with *traceparent*, and where that was given none.
 
         parentid: Id of the event that caused this one.
 
@@ -94,6 +95,9 @@ def create_arvo_event(
     Raises:
         InvalidEvent: A field breaks its rule.
     """
+    if traceparent is None:
+        traceparent, state = active_trace()
+        tracestate = state if tracestate is None else tracestate
     return ArvoEvent(
         id=_make_id(id),
         source=_encoded("source", source),

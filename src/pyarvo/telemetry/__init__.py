@@ -5,6 +5,6 @@ Set up an SDK as for any other library, and spans and metrics appear; without on
 in `names.py`; `docs/telemetry.md` says what they answer.
 """
 
-from pyarvo.telemetry.providers import active, use_providers
+from pyarvo.telemetry.providers import active, active_trace, use_providers
 
-__all__ = ["active", "use_providers"]
+__all__ = ["active", "active_trace", "use_providers"]

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from pyarvo.telemetry.recorder import Recorder
+    from pyarvo.telemetry.spans import Headers
 
-__all__ = ["active", "use_providers"]
+__all__ = ["active", "active_trace", "use_providers"]
 
 _modules = sys.modules
 _environment_asks = any(
@@ -64,6 +65,15 @@ def use_providers(
     if tracer_provider is not None or meter_provider is not None:
         _metrics_at = SimpleNamespace(_METER_PROVIDER=meter_provider)
         _traces_at = SimpleNamespace(_TRACER_PROVIDER=tracer_provider)
+
+
+def active_trace() -> Headers:
+    """`traceparent` and `tracestate` of the span that is active here; None twice when none is."""
+    if active() is None:
+        return None, None
+    from pyarvo.telemetry.spans import active_headers
+
+    return active_headers()
 
 
 def _find() -> None:
