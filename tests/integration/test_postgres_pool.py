@@ -25,7 +25,7 @@ from pyarvo.memory.postgres.backend import PostgresBackend
 from pyarvo.memory.postgres.connections import Connection, connect
 
 WITHIN_S = 10.0
-make_pool = cast("Callable[..., Any]", asyncpg.create_pool)  # pyright: ignore[reportUnknownMemberType] - it has no types
+make_pool = cast("Callable[..., Any]", asyncpg.create_pool)
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pyarvo' AND query LIKE $1"
 
 

