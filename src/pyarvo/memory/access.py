@@ -21,6 +21,7 @@ from pyarvo.errors import (
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.batching import Batcher
 from pyarvo.memory.codec import decode_produced, decode_record
+from pyarvo.memory.codecs.codec import Where, codec_of
 from pyarvo.memory.contract import Record, Step
 from pyarvo.memory.decide import Acquire, Acquired, JournalEntry, Op, Outcome, Read, Release, Released
 from pyarvo.memory.options import MemoryOptions
@@ -50,6 +51,7 @@ class StoreAccess:
     def __init__(self, backend: Backend, options: MemoryOptions) -> None:
         self._backend = backend
         self._options = options
+        self._codec = codec_of(options.codec)
         self._signals = Signals(backend.name)
         self._pid = os.getpid()
         self._closed = False
@@ -121,15 +123,21 @@ class StoreAccess:
         task.add_done_callback(self._background.discard)
         return task
 
-    def _decoded(self, raw: bytes, id: str, operation: str) -> Record:
+    def _decoded(self, raw: bytes, id: str, version: int, operation: str) -> Record:
         try:
+            if self._codec is not None:
+                raw = self._codec.decode(raw, Where(id, version), limit=self._options.record_limit)
             return decode_record(raw)
         except RecordCorrupt as fault:
             raise fault.about(id, operation) from fault.__cause__
 
     def _step(self, entry: JournalEntry, id: str) -> Step:
+        raw = entry.produced
         try:
-            produced = decode_produced(entry.produced)
+            if self._codec is not None and raw is not None:
+                where = Where(id, entry.version, entry.event_key or "")
+                raw = self._codec.decode(raw, where, limit=self._options.record_limit)
+            produced = decode_produced(raw)
         except RecordCorrupt as fault:
             raise fault.about(id, "journal") from fault.__cause__
         return Step(entry.event_key or "", produced, entry.version, entry.at)

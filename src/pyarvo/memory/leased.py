@@ -29,6 +29,7 @@ from pyarvo.memory.access import misanswer
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.callers import Callers, Cell
 from pyarvo.memory.codec import check_event_key, check_id, digest_of, encode_and_copy, encode_produced
+from pyarvo.memory.codecs.codec import Where
 from pyarvo.memory.contract import Lease, Record, Step
 from pyarvo.memory.copies import Copies
 from pyarvo.memory.decide import (
@@ -84,7 +85,7 @@ class LeasedMemory(QueryLevel):
         found = await retried(lambda: self._ask(op, ATTEMPT_S, "read"))
         if not isinstance(found, Found):
             raise misanswer(op, found)
-        return None if found.data is None else self._decoded(found.data, id, "read")
+        return None if found.data is None else self._decoded(found.data, id, found.version, "read")
 
     async def write(self, id: str, data: Record) -> None:
         """See `MachineMemory.write`. Call `lock` first: a write stands on a lease."""
@@ -195,7 +196,11 @@ class LeasedMemory(QueryLevel):
 
     def _leased(self, op: Acquire, outcome: Acquired | Consumed, sent_at: float, operation: str) -> Lease:
         try:
-            data = None if outcome.data is None else self._record(op.id, outcome.data, operation)
+            data = (
+                None
+                if outcome.data is None
+                else self._record(op.id, outcome.data, outcome.version, operation)
+            )
             replay = self._step(outcome.entry, op.id) if isinstance(outcome, Consumed) else None
         except RecordCorrupt:
             self._give_back(op)
@@ -212,9 +217,10 @@ class LeasedMemory(QueryLevel):
             deleted_at=outcome.deleted_at if isinstance(outcome, Acquired) else None,
         )
 
-    def _record(self, id: str, raw: bytes, operation: str) -> Record:
-        copy = self._copies.take(id, raw)
-        return self._decoded(raw, id, operation) if copy is None else copy
+    def _record(self, id: str, raw: bytes, version: int, operation: str) -> Record:
+        # Where a codec is, bytes are good only in their place, which the copies do not know.
+        copy = self._copies.take(id, raw) if self._codec is None else None
+        return self._decoded(raw, id, version, operation) if copy is None else copy
 
     async def _commit(
         self, lease: Lease, data: Mapping[str, Any], step: Step | None, *, release: bool, operation: str
@@ -226,12 +232,19 @@ class LeasedMemory(QueryLevel):
         labels = self._options.labels_of(lease.id, data)
         if type(labels) is not Labels:
             raise InvalidOption("labels_of", f"must return Labels, returned {type(labels).__name__}")
+        if self._codec is not None:
+            version = lease.version + 1
+            raw = self._codec.encode(raw, Where(lease.id, version))
+            if produced is not None:
+                produced = self._codec.encode(produced, Where(lease.id, version, key))
+            digest = self._codec.digest(digest)
         op = Commit(lease.id, lease.token, lease.version, raw, digest, labels, key, produced, release)
         outcome = await self._ask(op, self._options.deadline_s, operation)
         if isinstance(outcome, Committed):
             lease.version = outcome.version
             lease.held = lease.held and not release
-            self._copies.keep(lease.id, raw, copy)
+            if self._codec is None:
+                self._copies.keep(lease.id, raw, copy)
             if (on := active()) is not None:
                 self._signals.committed(on, lease, len(op.data), released=release)
             return outcome.version

@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypedDict
 
 from pyarvo.errors import InvalidOption
 from pyarvo.events.labels import Labels, labels
+from pyarvo.memory.codecs.codec import Codec, codec_of
 
 __all__ = [
     "DEFAULT_RECORD_LIMIT",
@@ -43,6 +44,7 @@ class OptionFields(TypedDict, total=False):
     batching: bool
     holder: str
     labels_of: LabelsOf
+    codec: Codec | str | None
 
 
 def check_ttl(ttl_s: object, name: str = "ttl_s") -> float:
@@ -89,6 +91,9 @@ class MemoryOptions:
         holder: A label of this process for people who look at leases; never compared. Default `host:pid`.
 
         labels_of: Pure function from id and record to the labels that lists filter by.
+
+        codec: What becomes of records at rest: "json" (as they are, the default), "zstd", or a codec of
+            `pyarvo.memory.codecs`.
     """
 
     lease_ttl_s: float = 30.0
@@ -101,6 +106,7 @@ class MemoryOptions:
     batching: bool = True
     holder: str = ""
     labels_of: LabelsOf = labels
+    codec: Codec | str | None = None
 
     def __post_init__(self) -> None:
         check_ttl(self.lease_ttl_s, "lease_ttl_s")
@@ -114,6 +120,7 @@ class MemoryOptions:
             raise InvalidOption("batching", f"must be true or false, is {self.batching!r}")
         if not callable(self.labels_of):
             raise InvalidOption("labels_of", "must be a function, and cannot be given in a URL")
+        object.__setattr__(self, "codec", codec_of(self.codec))
         _check_holder(self.holder)
         if not self.holder:
             object.__setattr__(self, "holder", _this_process())

@@ -193,7 +193,7 @@ class QueryLevel(StoreAccess):
         """Earlier records that are still kept (option `history`), as version and record, newest first."""
         check_id(id)
         kept = await self._asked(lambda: self._backend.history(id), id, "history")
-        return tuple((version, self._decoded(raw, id, "history")) for version, raw in kept)
+        return tuple((version, self._decoded(raw, id, version, "history")) for version, raw in kept)
 
     async def delete(self, id: str, *, force: bool = False) -> bool:
         """
@@ -301,7 +301,7 @@ class QueryLevel(StoreAccess):
             updated_at=stored.updated_at,
             deleted_at=row.deleted_at,
             note=row.note,
-            data=None if row.data is None else self._decoded(row.data, stored.id, "get"),
+            data=None if row.data is None else self._decoded(row.data, stored.id, row.version, "get"),
         )
 
 
