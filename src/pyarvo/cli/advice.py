@@ -32,6 +32,21 @@ class Advisor:
 
     def advice(self, situation: Situation) -> list[Advice]:
         """What to type, the best first."""
+        return [*self._lapsed(situation), *self._by(situation)]
+
+    def _lapsed(self, situation: Situation) -> list[Advice]:
+        """A holder that never came back: the event that it worked on had no effect yet."""
+        it = self._facts.instance
+        if not it.lapsed or situation in (Situation.EMPTY, Situation.DONE, Situation.FAILED):
+            return []
+        who = it.holder or "its last holder"
+        why = (
+            f"{who} died or froze in mid-step, or is late: redeliver the event that it worked on; nothing needs to be "
+            "released, the next lease takes over"
+        )
+        return [self._type(why, "instances", "history", id=self._id)]
+
+    def _by(self, situation: Situation) -> list[Advice]:
         match situation:
             case Situation.HELD:
                 return self._held()

@@ -80,6 +80,8 @@ def _holder(it: Explanation, now: datetime) -> str:
         left = span(lease.remaining_s or 0.0)
         return f"{lease.holder} since {lease.since:%H:%M:%S} UTC ({when(lease.since, now)}), {left} left"
     last = f"; last held by {lease.last_holder}" if lease.last_holder else ""
+    if lease.lapsed:
+        last += ", whose lease ran out: it died or froze in mid-step"
     forced = f"; once released by force: {lease.note}" if lease.note else ""
     return f"nobody{last}{forced}"
 

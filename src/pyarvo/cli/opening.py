@@ -17,7 +17,7 @@ from pyarvo.errors import UnsupportedByBackend
 from pyarvo.memory import open_memory
 from pyarvo.memory.queries import QueryLevel
 
-__all__ = ["MEMORY_VARIABLE", "Session"]
+__all__ = ["MEMORY_VARIABLE", "Session", "check_place", "opened"]
 
 MEMORY_VARIABLE: Final = "PYARVO_MEMORY_URL"
 
@@ -57,9 +57,14 @@ class Session(Struct, frozen=True, kw_only=True):
             return None
         return self.url
 
-    def ask(self, work: Callable[[QueryLevel], Awaitable[T]]) -> T:
+    def ask(self, work: Callable[[QueryLevel], Awaitable[T]], *, may_make: bool = False) -> T:
         """
         Open the memory, do *work* with it, close it.
+
+        Args:
+            work: What to do.
+
+            may_make: Whether a memory is made where there is none yet.
 
         Raises:
             Stop: No memory was named, or there is none at that place.
@@ -67,17 +72,23 @@ class Session(Struct, frozen=True, kw_only=True):
         """
 
         async def run() -> T:
-            async with _opened(self.url) as memory:
+            async with opened(self.url, may_make=may_make) as memory:
                 return await work(memory)
 
         return asyncio.run(run())
 
 
 @asynccontextmanager
-async def _opened(url: str | None) -> AsyncGenerator[QueryLevel]:
+async def opened(url: str | None, *, may_make: bool = False) -> AsyncGenerator[QueryLevel]:
+    """
+    The memory at *url*, closed in the end.
+
+    Raises:
+        Stop: No memory was named, or there is none at that place and none may be made.
+    """
     if not url:
         raise Stop(Exit.USAGE, f"which memory? Say --memory URL before the command, or set {MEMORY_VARIABLE}")
-    _check_place(url)
+    check_place(url, may_make=may_make)
     try:
         memory = open_memory(url)
     except ImportError as error:
@@ -92,14 +103,19 @@ async def _opened(url: str | None) -> AsyncGenerator[QueryLevel]:
         yield memory
 
 
-def _check_place(url: str) -> None:
-    """Looking at a memory must not make one."""
+def check_place(url: str, *, may_make: bool = False) -> None:
+    """
+    Looking at a memory must not make one.
+
+    Raises:
+        Stop: There is none, and none may be made.
+    """
     scheme, _, rest = url.partition("?")[0].partition("://")
     if scheme.lower() == "memory":
         print(  # noqa: T201 - a hint for people, beside the answer
             "pyarvo: memory:// lives inside one process; from here it is empty", file=sys.stderr
         )
-    if scheme.lower() != "sqlite":
+    if scheme.lower() != "sqlite" or may_make:
         return
     path = Path(unquote(rest.partition("/")[2]))
     if not path.name:
@@ -111,4 +127,7 @@ def _check_place(url: str) -> None:
     except OSError as error:
         raise Stop(Exit.FAILED, f"{path} cannot be looked at: {error.strerror}") from error
     if not there:
-        raise Stop(Exit.FAILED, f"there is no memory at {path}; it is made by the first handler that uses it")
+        raise Stop(
+            Exit.FAILED,
+            f"there is no memory at {path}; it is made by the first handler that uses it, or by `pyarvo migrate`",
+        )

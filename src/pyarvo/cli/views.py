@@ -34,6 +34,8 @@ class LeaseView(Struct, frozen=True, kw_only=True):
     Attributes:
         held: Whether a lease runs now, by the store's clock.
 
+        lapsed: Whether the latest lease ran out and was never given back.
+
         holder: Label of the holder, usually `host:pid`; None when nobody holds it.
 
         since: When the lease was granted.
@@ -46,6 +48,7 @@ class LeaseView(Struct, frozen=True, kw_only=True):
     """
 
     held: bool
+    lapsed: bool
     holder: str | None
     since: datetime | None
     remaining_s: float | None
@@ -120,6 +123,7 @@ def lease_view(instance: Instance) -> LeaseView:
     """Who holds *instance*."""
     return LeaseView(
         held=instance.held,
+        lapsed=instance.lapsed,
         holder=instance.holder if instance.held else None,
         since=utc(instance.held_since),
         remaining_s=None if instance.expires_in_s is None else round(instance.expires_in_s, 3),

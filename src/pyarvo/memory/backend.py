@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from hashlib import blake2b
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -11,7 +12,10 @@ from pyarvo.errors import MemoryFault
 from pyarvo.events.labels import Labels
 from pyarvo.memory.decide import JournalEntry, Op, Outcome, Row
 
-__all__ = ["Backend", "Find", "Stored"]
+__all__ = ["Backend", "Find", "Image", "Importing", "Stored", "hashed", "is_hashed"]
+
+_HASHED: Final = "blake2b:"
+_HASHED_LENGTH: Final = len(_HASHED) + 32
 
 
 class Stored(Struct, frozen=True):
@@ -109,3 +113,58 @@ class Backend(Protocol):
     async def ping(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+# --- whole instances ------------------------------------------------------------------------------------------
+
+
+class Image(Struct, frozen=True):
+    """
+    Everything that a store keeps of one instance.
+
+    Attributes:
+        stored: Row, record and labels.
+
+        journal: Oldest first.
+
+        history: Earlier records as version and bytes, newest first.
+    """
+
+    stored: Stored
+    journal: tuple[JournalEntry, ...]
+    history: tuple[tuple[int, bytes], ...]
+
+
+@runtime_checkable
+class Importing(Protocol):
+    """What a backend offers beside `Backend` to be the destination of a copy."""
+
+    takes_hashed_keys: ClassVar[bool]
+    """Whether it finds a consumed event by the hash of its key alone; see `hashed`."""
+
+    most_bodies: ClassVar[int | None]
+    """Of how many of an instance's latest steps it keeps the events; None = of all that it is given."""
+
+    async def put(self, image: Image) -> bool:
+        """
+        Keep *image* in one atomic operation, its lease ended, unless the store knows the id.
+
+        All times stay as they are; order of creation is the order of the calls. Of the history as much is kept as
+        the store's options say.
+
+        Returns:
+            Whether it was written.
+        """
+        ...
+
+
+def hashed(event_key: str) -> str:
+    """The form in which a store names an event key that it keeps only the hash of."""
+    if is_hashed(event_key):
+        return event_key
+    return f"{_HASHED}{blake2b(event_key.encode(), digest_size=16).hexdigest()}"
+
+
+def is_hashed(event_key: str | None) -> bool:
+    """Whether *event_key* is only the hash of one."""
+    return event_key is not None and event_key.startswith(_HASHED) and len(event_key) == _HASHED_LENGTH

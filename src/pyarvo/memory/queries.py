@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pyarvo.errors import InvalidOption, LeaseLost, MemoryFault
+from pyarvo.errors import InvalidOption, LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
 from pyarvo.memory.access import StoreAccess, misanswer
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Find, Image, Importing, Stored, is_hashed
 from pyarvo.memory.codec import check_id
 from pyarvo.memory.contract import Record, Step
-from pyarvo.memory.decide import Delete, Deleted, Denied, ForceRelease, Released, is_held
+from pyarvo.memory.decide import Delete, Deleted, Denied, ForceRelease, JournalEntry, Released, is_held
 from pyarvo.telemetry import active
 
 __all__ = ["FINISHED", "Find", "Instance", "Page", "QueryLevel"]
@@ -21,6 +21,9 @@ FINISHED: Final = frozenset({"done", "failure", "error", "stopped"})
 
 _MAX_PAGE: Final = 1_000
 _MAX_REASON_BYTES: Final = 4_096
+
+# How often an instance is read anew because it changed while it was read.
+_LOOKS: Final = 5
 
 R = TypeVar("R")
 
@@ -38,6 +41,9 @@ class Instance:
         fence: Of the latest grant.
 
         held: Whether a lease runs now.
+
+        lapsed: Whether the latest lease ran out and was never given back: its holder died or froze in mid-step, or is
+            late. Nothing needs to be released, the next lease takes over.
 
         holder: Label of the latest holder; "" when there was none.
 
@@ -60,6 +66,7 @@ class Instance:
     version: int
     fence: int
     held: bool
+    lapsed: bool
     holder: str
     held_since: float | None
     expires_in_s: float | None
@@ -273,6 +280,66 @@ class QueryLevel(StoreAccess):
             tree.extend(await self.children(member.id))
         return [member.id for member in tree]
 
+    # --- whole instances, for copies --------------------------------------------------------------------------
+
+    async def image(self, id: str) -> Image | None:
+        """
+        Everything that the store keeps of *id*, as it was at one moment; None when the store never knew it.
+
+        Raises:
+            MemoryUnavailable: The store could not be asked, or the instance kept changing meanwhile.
+        """
+        check_id(id)
+        before = await self._asked(lambda: self._backend.get(id), id, "image")
+        for _ in range(_LOOKS):
+            if before is None:
+                return None
+            entries: list[JournalEntry] = []
+            while page := await self._entries(id, entries[-1].version if entries else 0):
+                entries.extend(page)
+            kept = await self._asked(lambda: self._backend.history(id), id, "image")
+            stored = await self._asked(lambda: self._backend.get(id), id, "image")
+            if stored is not None and stored.row == before.row:
+                return Image(stored, tuple(entries), tuple(kept))
+            before = stored
+        raise MemoryUnavailable("it kept changing while it was read", id=id, operation="image")
+
+    async def put(self, image: Image) -> bool:
+        """
+        Keep a whole instance of another store, its lease ended; nothing is written when this store knows the id.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            UnsupportedByBackend: This memory cannot, or cannot keep all of it. Nothing was written.
+            MemoryUnavailable: The store could not be asked.
+        """
+        id = image.stored.id
+        check_id(id)
+        backend = self._importing()
+        if not backend.takes_hashed_keys and any(is_hashed(entry.event_key) for entry in image.journal):
+            raise UnsupportedByBackend(
+                "its store keeps only hashes of the events it consumed first, by which no other finds them",
+                id=id,
+                operation="put",
+            )
+        return await self._asked(lambda: backend.put(image), id, "put")
+
+    @property
+    def most_bodies(self) -> int | None:
+        """Of how many of an instance's latest steps `put` keeps the events; None = of all."""
+        return self._importing().most_bodies
+
+    def _importing(self) -> Importing:
+        backend = self._backend
+        if not isinstance(backend, Importing):
+            raise UnsupportedByBackend(f"a memory of {backend.name} takes no copies", operation="put")
+        return backend
+
+    async def _entries(self, id: str, after: int) -> Sequence[JournalEntry]:
+        return await self._asked(lambda: self._backend.journal(id, after=after, limit=_MAX_PAGE), id, "image")
+
     async def _asked(self, query: Callable[[], Coroutine[Any, Any, R]], id: str | None, operation: str) -> R:
         """The backend's answer to *query*; every fault names instance and operation."""
         self._check_usable()
@@ -290,6 +357,7 @@ class QueryLevel(StoreAccess):
             version=row.version,
             fence=row.fence,
             held=held,
+            lapsed=not held and row.until != 0.0,
             holder=row.holder,
             held_since=row.granted_at if held else None,
             expires_in_s=row.until - stored.now if held else None,

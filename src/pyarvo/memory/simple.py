@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pyarvo.errors import InvalidOption, MemoryFault
 from pyarvo.events.labels import Labels
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import (
     Acquire,
     Commit,
@@ -68,6 +68,8 @@ class SimpleBackend:
 
     name: ClassVar[str] = "memory"
     immediate: ClassVar[bool] = True
+    takes_hashed_keys: ClassVar[bool] = False
+    most_bodies: ClassVar[int | None] = None
 
     def __init__(self, options: MemoryOptions, clock: Callable[[], float] | None = None) -> None:
         self._options = options
@@ -160,6 +162,25 @@ class SimpleBackend:
         with self._mutex:
             entry = self._entries.get(id)
             return [] if entry is None else list(reversed(entry.history))
+
+    # --- whole instances --------------------------------------------------------------------------------------
+
+    async def put(self, image: Image) -> bool:
+        stored = image.stored
+        with self._mutex:
+            if stored.id in self._entries:
+                return False
+            self._serial += 1
+            entry = _Entry(self._serial, stored.created_at, self._options.history)
+            entry.row, entry.labels = replace(stored.row, until=0.0), stored.labels
+            entry.updated_at = stored.updated_at
+            entry.by_version = {step.version: step for step in image.journal}
+            entry.by_key = {step.event_key: step for step in image.journal if step.event_key is not None}
+            entry.history.extend(reversed(image.history))
+            self._entries[stored.id] = entry
+        return True
+
+    # --- life cycle -------------------------------------------------------------------------------------------
 
     async def ping(self) -> None:
         return

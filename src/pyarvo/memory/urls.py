@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 
-__all__ = ["GROUP", "open_memory"]
+__all__ = ["GROUP", "open_memory", "parse_url"]
 
 GROUP: Final = "pyarvo.memory"
 
@@ -46,6 +46,18 @@ def open_memory(url: str, **options: Any) -> LeasedMemory:
     Raises:
         InvalidOption: The URL, its scheme or an option is not understood.
     """
+    scheme, query = parse_url(url)
+    factory = _factory(scheme)
+    return factory(url.partition("?")[0], **{**query, **options})
+
+
+def parse_url(url: str) -> tuple[str, dict[str, str]]:
+    """
+    The scheme of a memory's URL in lower case, and the options that follow as `?name=value`.
+
+    Raises:
+        InvalidOption: It is no URL of a memory.
+    """
     scheme, separator, _ = url.partition("://")
     if not separator or not scheme:
         raise InvalidOption("url", f"must be scheme://..., known schemes are {', '.join(_schemes())}")
@@ -59,8 +71,7 @@ def open_memory(url: str, **options: Any) -> LeasedMemory:
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError as exc:
         raise InvalidOption("url", "has a query that is not name=value&name=value") from exc
-    factory = _factory(scheme.lower())
-    return factory(url.partition("?")[0], **{**query, **options})
+    return scheme.lower(), query
 
 
 def _factory(scheme: str) -> Factory:

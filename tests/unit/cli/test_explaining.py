@@ -19,6 +19,7 @@ PLAIN = Instance(
     version=1,
     fence=1,
     held=False,
+    lapsed=False,
     holder="host:1",
     held_since=None,
     expires_in_s=None,

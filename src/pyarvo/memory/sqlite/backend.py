@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, ClassVar, Final, TypeVar
 
 from pyarvo.errors import MemoryFault, WriteOutcomeUnknown
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import JournalEntry, Op, Outcome, Read
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.sqlite.connection import Synchronous, begin, connect
@@ -42,6 +43,8 @@ class SqliteBackend:
 
     name: ClassVar[str] = "sqlite"
     immediate: ClassVar[bool] = False
+    takes_hashed_keys: ClassVar[bool] = False
+    most_bodies: ClassVar[int | None] = None
 
     def __init__(
         self, path: str, options: MemoryOptions, synchronous: Synchronous, clock: Callable[[], float]
@@ -77,6 +80,11 @@ class SqliteBackend:
 
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
         return await self._read(lambda store: store.history(id))
+
+    async def put(self, image: Image) -> bool:
+        # By the connection of the readers, whose thread runs any work; a tool's writes do not stand in batches.
+        within_s = self._options.deadline_s * _PATIENCE
+        return await self._read(lambda store: store.put(image, monotonic() + within_s))
 
     async def ping(self) -> None:
         await self._read(lambda store: store.get("", self._clock()))

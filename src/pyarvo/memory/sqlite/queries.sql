@@ -126,3 +126,12 @@ WHERE i.key = ? AND s.version > ? ORDER BY s.version LIMIT ?
 -- name: history
 SELECT h.version, h.data FROM history AS h JOIN instance AS i ON i.serial = h.serial
 WHERE i.key = ? ORDER BY h.version DESC
+
+-- name: put_instance
+-- A whole instance of another store, its lease ended.
+INSERT INTO instance (key, id, version, fence, token, holder, granted_at, deleted_at, note,
+                      orchestrator, orchestrator_version, status, parent, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: put_history
+INSERT INTO history (serial, version, data) VALUES (?, ?, ?)

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from pyarvo.events.labels import Labels
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import (
     Acquire,
     Commit,
@@ -24,6 +24,7 @@ from pyarvo.memory.decide import (
     decide,
 )
 from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.sqlite.connection import begin
 from pyarvo.memory.statements import load_statements
 
 __all__ = ["Store"]
@@ -47,6 +48,7 @@ class Store:
     """
 
     def __init__(self, connection: sqlite3.Connection, options: MemoryOptions) -> None:
+        self._connection = connection
         self._execute: Callable[..., sqlite3.Cursor] = connection.execute
         self._options = options
 
@@ -127,6 +129,43 @@ class Store:
         self._execute(_SQL["bury"], (after.fence, after.deleted_at, now, serial))
         for table in ("delete_record", "delete_steps", "delete_history"):
             self._execute(_SQL[table], (serial,))
+
+    # --- whole instances --------------------------------------------------------------------------------------
+
+    def put(self, image: Image, until: float) -> bool:
+        """Keep *image* unless its id is known, in a transaction of its own."""
+        begin(self._connection, until)
+        with self._connection:
+            if self.get(image.stored.id, 0.0) is not None:
+                return False
+            self._add(image)
+        return True
+
+    def _add(self, image: Image) -> None:
+        stored, row, labels = image.stored, image.stored.row, image.stored.labels
+        added = self._execute(
+            _SQL["put_instance"],
+            (
+                *(_key(stored.id), stored.id, row.version, row.fence, row.token, row.holder, row.granted_at),
+                *(
+                    row.deleted_at,
+                    row.note,
+                    labels.orchestrator,
+                    labels.version,
+                    labels.status,
+                    labels.parent,
+                ),
+                *(stored.created_at, stored.updated_at),
+            ),
+        )
+        serial = added.lastrowid or 0
+        if row.data is not None:
+            self._execute(_SQL["save_record"], (serial, row.data))
+        for it in image.journal:
+            step = (serial, it.version, it.event_key, it.token, it.digest, it.produced, it.at)
+            self._execute(_SQL["add_step"], step)
+        for version, data in image.history[: self._options.history]:
+            self._execute(_SQL["put_history"], (serial, version, data))
 
     # --- queries ----------------------------------------------------------------------------------------------
 
