@@ -1,8 +1,9 @@
-"""A TCP proxy in front of a server, for faults of the network."""
+"""A TCP proxy in front of a server, for faults of the network and for TLS."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import suppress
 from typing import Self
 
@@ -16,19 +17,22 @@ class Proxy:
     Args:
         port: Of the server, on the loopback.
 
+        tls: What it shows to those who connect; None = it speaks no TLS.
+
     Attributes:
         lose_replies: Whether what the server sends is thrown away, and the connection cut instead.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._target = port
+        self._tls = tls
         self.port = 0
         self.lose_replies = False
         self._made = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -11,7 +11,9 @@ from typing import Any, Final, Protocol, TypeAlias
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -199,9 +201,10 @@ class ClusterRoute:
                     results[n] = result
                     if isinstance(result, ErrorReply) and result.code in {"MOVED", "ASK"}:
                         places[n] = _place_in(result)
-                        self._outdated = True
                         if result.code == "ASK":
                             asking.add(n)
+                        else:
+                            self._outdated = True
             if not places:
                 break
         self._outdated |= any(_hints_at_change(result) for result in results)
@@ -316,6 +319,11 @@ def _unconfirmed(result: Result, confirmed: Reply, wait: Wait) -> Result:
 # --- opening --------------------------------------------------------------------------------------------------
 
 
+def _once() -> Retry:
+    """For the driver's own questions: no retry, there are deadlines and retries above."""
+    return Retry(NoBackoff(), 0)
+
+
 def open_route(address: Address, options: RedisOptions) -> Route:
     """The way to the servers of *address*, for the running loop. It connects at first use."""
     arguments: dict[str, Any] = {
@@ -342,6 +350,7 @@ def open_route(address: Address, options: RedisOptions) -> Route:
                     **{name: value for name, value in login.items() if value},
                     "socket_connect_timeout": _CONNECT_S / 4,
                     "socket_timeout": _CONNECT_S / 4,
+                    "retry": _once(),
                 },
             )
             pool = SentinelConnectionPool(
@@ -353,7 +362,7 @@ def open_route(address: Address, options: RedisOptions) -> Route:
             client = RedisCluster(
                 startup_nodes=nodes,
                 ssl=tls,
-                cluster_error_retry_attempts=0,
+                retry=_once(),
                 require_full_coverage=False,
                 **arguments,
             )
