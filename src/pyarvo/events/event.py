@@ -163,6 +163,8 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             raw = _decode(text)
+        except TypeError as error:
+            raise InvalidEvent("event", "must be given as text or bytes") from error
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise InvalidEvent("event", f"is not JSON: {error}") from error
         if type(raw) is not dict:
@@ -183,6 +185,8 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidEvent: A field is missing or breaks its rule.
         """
+        if not isinstance(mapping, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise InvalidEvent("event", "must be a mapping of its wire fields")
         keys = mapping.keys()
         if not keys >= _REQUIRED:
             raise InvalidEvent(min(_REQUIRED - keys), "is missing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from pyarvo.errors import InvalidEvent
 from pyarvo.events.event import ARVO_CONTENT_TYPE, ArvoEvent
@@ -107,7 +107,7 @@ def create_arvo_event(
         dataschema=dataschema,
         data=data,
         time=utc_timestamp() if time is None else time,
-        to=_encoded("to", type if to is None else to),
+        to=_encoded("type", type) if to is None else _encoded("to", to),
         accesscontrol=accesscontrol,
         redirectto=None if redirectto is None else _encoded("redirectto", redirectto),
         executionunits=executionunits,
@@ -115,7 +115,7 @@ def create_arvo_event(
         tracestate=tracestate,
         parentid=None if parentid is None else _encoded("parentid", parentid),
         domain=domain,
-        extensions=dict(extensions) if extensions else {},
+        extensions=_extensions(extensions) if extensions else {},
     )
 
 
@@ -134,6 +134,12 @@ def _make_id(id: EventId | None) -> str:
             raise InvalidEvent(
                 "id", "must be text, or deduplication 'DEVELOPER_MANAGED' or 'ARVO_MANAGED' with a value"
             )
+
+
+def _extensions(extensions: object) -> dict[str, Any]:
+    if not isinstance(extensions, Mapping):
+        raise InvalidEvent("extensions", "must be a mapping")
+    return dict(cast("Mapping[str, Any]", extensions))
 
 
 def _encoded(field: str, value: str) -> str:

@@ -96,7 +96,7 @@ class ArvoOrchestrationSubject:
                     "initiator": initiator,
                     "domain": domain,
                 },
-                "meta": dict(meta or {}),
+                "meta": dict(_object({"meta": meta or {}}, "meta")),
             }
         )
 
@@ -108,7 +108,7 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubject: The content breaks a rule, or has more than 64 KiB as JSON.
         """
-        plain = dict(content)
+        plain = _plain(content)
         _read(plain)
         kind = classify(plain)
         if not kind and (fault := find_fault(plain, "content")):
@@ -147,13 +147,13 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubject: The parent's subject does not parse, or a part breaks its rule.
         """
-        parent = parse_subject(subject)
+        parent = parse_subject(_text(subject))
         return ArvoOrchestrationSubject.new(
             orchestrator=orchestrator,
             version=version,
             initiator=parent.orchestrator_name,
             domain=parent.domain if domain is None else domain,
-            meta={**parent.meta, **(meta or {})},
+            meta={**parent.meta, **_object({"meta": meta or {}}, "meta")},
             execution_id=execution_id,
         )
 
@@ -165,7 +165,7 @@ class ArvoOrchestrationSubject:
         Raises:
             InvalidSubject: It is no subject, or its content breaks a rule.
         """
-        content = _content(subject)
+        content = _content(_text(subject))
         _read(content)
         return content
 
@@ -173,7 +173,7 @@ class ArvoOrchestrationSubject:
     def is_valid(subject: str) -> bool:
         """Whether `parse` accepts *subject*."""
         try:
-            parse_subject(subject)
+            parse_subject(_text(subject))
         except InvalidSubject:
             return False
         return True
@@ -188,6 +188,18 @@ def parse_subject(subject: str) -> ParsedSubject:
         InvalidSubject: It is no subject, or its content breaks a rule.
     """
     return _read(_content(subject))
+
+
+def _text(subject: object) -> str:
+    if type(subject) is not str:
+        raise InvalidSubject("subject", "must be text")
+    return subject
+
+
+def _plain(content: object) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise InvalidSubject("content", "must be an object")
+    return dict(cast("Mapping[str, Any]", content))
 
 
 def _content(subject: str) -> dict[str, Any]:

@@ -119,6 +119,33 @@ def test_text_that_is_no_event_is_refused(text: Any) -> None:
         ArvoEvent.from_json(text)
 
 
+@pytest.mark.parametrize("given_", [None, 5, [], {}, object()])
+def test_what_is_no_text_is_no_event(given_: Any) -> None:
+    with pytest.raises(InvalidEvent, match="text or bytes"):
+        ArvoEvent.from_json(given_)
+
+
+@pytest.mark.parametrize("given_", [None, 5, [], "text"])
+def test_what_is_no_mapping_is_no_event(given_: Any) -> None:
+    with pytest.raises(InvalidEvent, match="mapping"):
+        ArvoEvent.from_dict(given_)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"type": None}, "type"),
+        ({"to": 5}, "to"),
+        ({"extensions": 5}, "extensions"),
+        ({"extensions": [("a", 1)]}, "extensions"),
+    ],
+)
+def test_a_field_of_another_kind_is_named(fields: Any, field: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        event(**fields)
+    assert caught.value.field == field
+
+
 def test_half_of_a_surrogate_pair_is_refused() -> None:
     with pytest.raises(InvalidEvent):
         ArvoEvent.from_json(FOREIGN.replace("\\u0001", "\\ud800"))

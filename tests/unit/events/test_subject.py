@@ -93,6 +93,21 @@ def test_unknown_keys_and_their_order_are_kept() -> None:
     assert '"later":[1,{"x":null}]' in raw
 
 
+@pytest.mark.parametrize("subject", [None, 5, b"eJw=", [], {}, object()])
+def test_what_is_no_text_is_no_subject(subject: Any) -> None:
+    assert not ArvoOrchestrationSubject.is_valid(subject)
+    with pytest.raises(InvalidSubject, match="must be text"):
+        ArvoOrchestrationSubject.parse(subject)
+    with pytest.raises(InvalidSubject, match="must be text"):
+        ArvoOrchestrationSubject.from_(orchestrator="arvo.orc.a", version="1.0.0", subject=subject)
+
+
+@pytest.mark.parametrize("content", [None, 5, "text", []])
+def test_content_that_is_no_object_is_refused(content: Any) -> None:
+    with pytest.raises(InvalidSubject, match="content"):
+        ArvoOrchestrationSubject.create(content)
+
+
 def test_content_that_is_no_json_is_refused() -> None:
     with pytest.raises(InvalidSubject, match=r"content\.later"):
         ArvoOrchestrationSubject.create({**CONTENT, "later": {1, 2}})
@@ -205,6 +220,8 @@ def test_new() -> None:
         ({"initiator": "me"}, "execution.initiator"),
         ({"domain": "A"}, "execution.domain"),
         ({"meta": {"a": 1}}, "meta"),
+        ({"meta": 5}, "meta"),
+        ({"meta": "ab"}, "meta"),
         ({"execution_id": ""}, "execution.id"),
         ({"execution_id": "a;b"}, "execution.id"),
     ],
