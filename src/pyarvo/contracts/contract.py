@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from pydantic import BaseModel
 
@@ -22,9 +22,11 @@ __all__ = [
     "ContractVersion",
     "SimpleContractVersion",
     "build_contract",
+    "check_versions",
     "create_arvo_contract",
     "create_simple_arvo_contract",
     "is_model",
+    "is_text",
 ]
 
 RESERVED_PREFIX = "arvo.orc"
@@ -95,7 +97,7 @@ class ArvoContract:
             return self.versions[max(self.versions, key=version_key)]
         if version == "oldest":
             return self.versions[min(self.versions, key=version_key)]
-        found = self.versions.get(version)
+        found = self.versions.get(version) if isinstance(version, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         if found is None:
             known = ", ".join(self.versions)
             raise InvalidContract("versions", f"{self.uri} has no version {version!r}, but {known}")
@@ -146,7 +148,10 @@ def create_arvo_contract(
         InvalidContract: A part breaks its rule.
     """
     _refuse_reserved("type", type)
+    check_versions(versions, "accepts", "emits")
     for version, parts in versions.items():
+        if not isinstance(parts["emits"], Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise InvalidContract(f"versions.{version}.emits", "must map event types to models")
         for emit in parts["emits"]:
             _refuse_reserved(f"versions.{version}.emits.{emit}", emit)
     return build_contract(
@@ -182,6 +187,7 @@ def create_simple_arvo_contract(
     Raises:
         InvalidContract: A part breaks its rule.
     """
+    check_versions(versions, "accepts", "emits")
     return create_arvo_contract(
         uri=uri,
         type=f"com.{type}",
@@ -193,6 +199,30 @@ def create_simple_arvo_contract(
         metadata={**(metadata or {}), "contractType": "SimpleArvoContract", "rootType": type},
         domain=domain,
     )
+
+
+def check_versions(versions: object, *parts: str) -> None:
+    """
+    Check the shape in which versions are given: mappings that hold *parts*, by version.
+
+    Raises:
+        InvalidContract: They have another shape.
+    """
+    if not isinstance(versions, Mapping):
+        raise InvalidContract("versions", "must map versions to their parts")
+    for version, given in cast("Mapping[object, object]", versions).items():
+        if not isinstance(version, str):
+            raise InvalidContract("versions", f"{version!r} must be a version of the form 1.2.3")
+        if not isinstance(given, Mapping):
+            raise InvalidContract(f"versions.{version}", f"must be a mapping with {' and '.join(parts)}")
+        for part in parts:
+            if part not in given:
+                raise InvalidContract(f"versions.{version}.{part}", "is missing")
+
+
+def is_text(value: object) -> bool:
+    """Whether *value* is text: callers are not all typed."""
+    return isinstance(value, str)
 
 
 def build_contract(
@@ -210,11 +240,11 @@ def build_contract(
     Raises:
         InvalidContract: A part breaks its rule.
     """
-    if not uri or not is_uri(uri):
+    if not (is_text(uri) and uri and is_uri(uri)):
         raise InvalidContract("uri", "must be an encoded URI, not empty")
-    if domain is not None and not is_domain(domain):
+    if domain is not None and not (is_text(domain) and is_domain(domain)):
         raise InvalidContract("domain", DOMAIN_RULE)
-    if not is_type_name(type):
+    if not (is_text(type) and is_type_name(type)):
         raise InvalidContract("type", f"{type!r} {TYPE_RULE}")
     if not versions:
         raise InvalidContract("versions", "must hold at least one")
@@ -249,7 +279,7 @@ def _check_version(version: str, parts: ContractVersion) -> None:
     _check_model(f"versions.{version}.accepts", parts["accepts"])
     for emit, model in parts["emits"].items():
         field = f"versions.{version}.emits.{emit}"
-        if not is_type_name(emit):
+        if not (is_text(emit) and is_type_name(emit)):
             raise InvalidContract(field, TYPE_RULE)
         _check_model(field, model)
 
@@ -265,7 +295,7 @@ def _check_model(field: str, model: object) -> None:
 
 
 def _refuse_reserved(field: str, type: str) -> None:
-    if type.startswith(RESERVED_PREFIX):
+    if is_text(type) and type.startswith(RESERVED_PREFIX):
         raise InvalidContract(
             field, f"{type!r} begins with {RESERVED_PREFIX!r}; use create_arvo_orchestrator_contract"
         )

@@ -12,7 +12,9 @@ from pyarvo.contracts.contract import (
     ArvoContract,
     ContractVersion,
     build_contract,
+    check_versions,
     is_model,
+    is_text,
 )
 from pyarvo.contracts.version import ORCHESTRATOR_CONTRACT
 from pyarvo.errors import InvalidContract
@@ -60,8 +62,9 @@ def create_arvo_orchestrator_contract(
     Raises:
         InvalidContract: A part breaks its rule.
     """
-    if not is_domain(name):
+    if not (is_text(name) and is_domain(name)):
         raise InvalidContract("name", DOMAIN_RULE)
+    check_versions(versions, "init", "complete")
     init_type = f"{RESERVED_PREFIX}.{name}"
     complete_type = f"{init_type}.done"
     built: dict[str, ContractVersion] = {

@@ -88,8 +88,8 @@ def test_version_lookup_is_numeric(asked: str, found: str) -> None:
     assert add_contract().version(asked).version == found
 
 
-@pytest.mark.parametrize("unknown", ["1.0.1", "0.0.0", "newest", ""])
-def test_an_unknown_version_is_refused(unknown: str) -> None:
+@pytest.mark.parametrize("unknown", ["1.0.1", "0.0.0", "newest", "", None, 1, []])
+def test_an_unknown_version_is_refused(unknown: Any) -> None:
     with pytest.raises(InvalidContract, match=r"1\.0\.0, 10\.0\.0, 9\.2\.0"):
         add_contract().version(unknown)
 
@@ -118,6 +118,16 @@ def test_an_unknown_version_is_refused(unknown: str) -> None:
             "versions.1.0.0.emits.arvo.orc.x.done",
         ),
         ({"versions": one_version(emits={"arvo.orchid.x": Result})}, "versions.1.0.0.emits.arvo.orchid.x"),
+        ({"uri": 5}, "uri"),
+        ({"type": None}, "type"),
+        ({"domain": 5}, "domain"),
+        ({"versions": None}, "versions"),
+        ({"versions": {1: {"accepts": Add, "emits": {}}}}, "versions"),
+        ({"versions": {"1.0.0": None}}, "versions.1.0.0"),
+        ({"versions": {"1.0.0": {"accepts": Add}}}, "versions.1.0.0.emits"),
+        ({"versions": {"1.0.0": {"emits": {}}}}, "versions.1.0.0.accepts"),
+        ({"versions": {"1.0.0": {"accepts": Add, "emits": None}}}, "versions.1.0.0.emits"),
+        ({"versions": {"1.0.0": {"accepts": Add, "emits": {5: Result}}}}, "versions.1.0.0.emits.5"),
     ],
 )
 def test_rules_of_a_contract(changes: dict[str, Any], field: str) -> None:
@@ -262,6 +272,8 @@ def test_simple_contract() -> None:
         "rootType": "user.create",
     }
     assert (contract.domain, contract.description) == ("eu.west", "Creates.")
+    with pytest.raises(InvalidContract, match="emits"):
+        create_simple_arvo_contract(uri="#/u", type="user.create", versions={"1.0.0": {"accepts": Add}})  # pyright: ignore[reportArgumentType] - on purpose
     with pytest.raises(InvalidContract, match="three segments"):
         create_simple_arvo_contract(
             uri="#/user", type="user", versions={"1.0.0": {"accepts": Add, "emits": Result}}

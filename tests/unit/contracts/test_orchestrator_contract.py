@@ -103,6 +103,9 @@ def test_an_init_model_may_bring_the_alias_itself() -> None:
             {"versions": {"1.0.0": {"init": RootModel[dict[str, int]], "complete": Complete}}},
             "versions.1.0.0.init",
         ),
+        ({"name": None}, "name"),
+        ({"versions": None}, "versions"),
+        ({"versions": {"1.0.0": {"init": Init}}}, "versions.1.0.0.complete"),
         ({"versions": {"1.0.0": {"init": Init, "complete": 1}}}, "versions.1.0.0.emits.arvo.orc.calc.done"),
     ],
 )
