@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pyarvo.contracts.orchestrator import PARENT_SUBJECT
 from pyarvo.contracts.system_error import create_arvo_error
 from pyarvo.contracts.version import VersionedArvoContract
-from pyarvo.errors import InvalidContract
+from pyarvo.errors import InvalidContract, InvalidEvent
 from pyarvo.events.event import ArvoEvent
 from pyarvo.events.factory import EventId, create_arvo_event
 from pyarvo.events.subject import ArvoOrchestrationSubject, parse_subject
@@ -138,6 +138,8 @@ class ArvoEventFactory:
     def _event(
         self, type: str, data: dict[str, Any], dataschema: str, subject: str | None, fields: EventFields
     ) -> ArvoEvent:
+        if "source" not in fields:
+            raise InvalidEvent("source", "is missing")
         if subject is None:
             redirectto = fields.get("redirectto")
             subject = ArvoOrchestrationSubject.new(
@@ -215,7 +217,13 @@ class ArvoOrchestratorEventFactory(ArvoEventFactory):
 
 
 def create_arvo_event_factory(contract: VersionedArvoContract) -> ArvoEventFactory:
-    """Return the factory of the events of *contract*."""
+    """
+    Return the factory of the events of *contract*.
+
+    Raises:
+        InvalidContract: *contract* is no version of a contract.
+    """
+    _check_versioned(contract)
     return ArvoEventFactory(contract)
 
 
@@ -226,6 +234,12 @@ def create_arvo_orchestrator_event_factory(contract: VersionedArvoContract) -> A
     Raises:
         InvalidContract: *contract* was not made by `create_arvo_orchestrator_contract`.
     """
+    _check_versioned(contract)
     if not contract.is_orchestrator:
         raise InvalidContract("metadata.contractType", f"{contract.uri} is no orchestrator's contract")
     return ArvoOrchestratorEventFactory(contract)
+
+
+def _check_versioned(contract: object) -> None:
+    if not isinstance(contract, VersionedArvoContract):
+        raise InvalidContract("contract", "must be one version of a contract: contract.version('1.0.0')")

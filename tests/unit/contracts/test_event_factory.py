@@ -189,3 +189,21 @@ def test_complete() -> None:
 def test_only_orchestrators_contracts_have_an_orchestrator_factory() -> None:
     with pytest.raises(InvalidContract, match="contractType"):
         create_arvo_orchestrator_event_factory(ADD)
+
+
+@pytest.mark.parametrize("make", [create_arvo_event_factory, create_arvo_orchestrator_event_factory])
+def test_a_factory_is_of_one_version(make: Any) -> None:
+    whole = create_arvo_orchestrator_contract(
+        uri="#/orc/calc", name="calc", versions={"1.0.0": {"init": Add, "complete": Result}}
+    )
+    for given in (whole, None, "1.0.0"):
+        with pytest.raises(InvalidContract, match=r"contract\.version"):
+            make(given)
+
+
+def test_an_event_needs_a_source() -> None:
+    without_source: Any = {"data": {"a": 1}}
+    with pytest.raises(InvalidEvent, match="'source'"):
+        factory.accepts(**without_source)
+    with pytest.raises(InvalidEvent, match="'source'"):
+        factory.accepts(**without_source, subject="s")
