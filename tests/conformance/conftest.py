@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from tests.servers.nats import nats_url
 from tests.servers.postgres import shared_server
+from tests.servers.redis import redis_url
 
 from .place import KINDS, Place
 from .place_nats import NatsPlace
 from .place_postgres import PostgresPlace
+from .place_redis import RedisPlace
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +25,20 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=[*KINDS, "nats", "postgres"])
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server."""
+    with redis_url(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(params=[*KINDS, "nats", "postgres", "redis"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty store; afterwards neither a task nor a thread is left."""
     if request.param == "nats":
         place = NatsPlace(tmp_path, request.getfixturevalue("nats_server"))
+    elif request.param == "redis":
+        place = RedisPlace(tmp_path, request.getfixturevalue("redis_server"))
     elif request.param == "postgres":
         place = PostgresPlace(tmp_path, shared_server())
     else:
