@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+import re
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from pyarvo.errors import InvalidOption
 
 __all__ = ["Codec", "Where", "codec_of"]
+
+_ZSTD: Final = re.compile(r"zstd(?::([0-9]{1,9}))?")
 
 
 class Where(NamedTuple):
@@ -86,14 +89,13 @@ def codec_of(value: object) -> Codec | None:
     """
     if value is None or value == "json":
         return None
-    if isinstance(value, Codec):
+    if isinstance(value, Codec) and not isinstance(value, type):
         return value
-    name, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if name == "zstd" and (not rest or (rest.isascii() and rest.isdecimal() and len(rest) < 10)):
+    if isinstance(value, str) and (named := _ZSTD.fullmatch(value)):
         from pyarvo.memory.codecs.zstd import Zstd
 
-        return Zstd(above=int(rest)) if rest else Zstd()
-    if name == "sealed" and not rest:
+        return Zstd(above=int(named[1])) if named[1] else Zstd()
+    if value == "sealed":
         from pyarvo.memory.codecs.keys import KeyRing
         from pyarvo.memory.codecs.sealed import Sealed
 
