@@ -111,12 +111,12 @@ def _check_text(value: object, path: str, limit: int) -> None:
         raise InvalidRecord(path, f"has {size:,} UTF-8 bytes, the limit is {limit:,}")
 
 
-def encode_record(data: object, *, limit: int) -> bytes:
+def encode_record(data: Any, *, limit: int) -> bytes:
     """The bytes of a record; see `encode_and_copy`."""
     return encode_and_copy(data, limit=limit)[0]
 
 
-def encode_and_copy(data: object, *, limit: int) -> tuple[bytes, Record]:
+def encode_and_copy(data: Any, *, limit: int) -> tuple[bytes, Record]:
     """
     The bytes of a record, and the copy that they decode to, which the check makes anyway.
 
@@ -136,7 +136,7 @@ def encode_and_copy(data: object, *, limit: int) -> tuple[bytes, Record]:
     raw, copy = _encode_checked(cast("Record", data), "$")
     if len(raw) > limit:
         raise RecordTooLarge(len(raw), limit)
-    return raw, cast("Record", copy)
+    return raw, copy
 
 
 def encode_produced(step: Step, *, limit: int) -> bytes:
@@ -189,7 +189,7 @@ def digest_of(data: bytes, event_key: str | None, produced: bytes | None) -> byt
     return sha256(b"".join((lengths, data, key, body))).digest()[:16]
 
 
-def _encode_checked(value: Record | list[object], path: str) -> tuple[bytes, object]:
+def _encode_checked(value: Record | list[object], path: str) -> tuple[bytes, Any]:
     try:
         raw = orjson.dumps(value)
         copy = orjson.loads(raw)

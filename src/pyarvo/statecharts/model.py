@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -164,9 +165,12 @@ class State:
         yield from self.always
 
 
-def indices(mask: int) -> Iterator[int]:
-    """Numbers of the states in *mask*, in document order."""
+@lru_cache(maxsize=4096)
+def indices(mask: int) -> tuple[int, ...]:
+    """Numbers of the states in *mask*, in document order; cached, because a machine meets the same few masks again."""
+    found: list[int] = []
     while mask:
         low = mask & -mask
-        yield low.bit_length() - 1
+        found.append(low.bit_length() - 1)
         mask ^= low
+    return tuple(found)

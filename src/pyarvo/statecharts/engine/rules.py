@@ -106,6 +106,8 @@ def preempts(transition: Transition, other: Transition) -> bool:
 
 def without_conflicts(taken: list[tuple[Transition, int]]) -> list[tuple[Transition, int]]:
     """Of transitions and the states that each would leave, those that can be taken together."""
+    if len(taken) == 1:
+        return taken
     kept: list[tuple[Transition, int]] = []
     for transition, exits in taken:
         rivals = [other for other in kept if conflicting(exits, other[1])]
@@ -252,7 +254,7 @@ def is_left_behind(domain: State | None, left_by_others: int) -> bool:
 
 def exit_order(mask: int) -> Iterable[int]:
     """States are left in reverse document order: children before parents, later before earlier."""
-    return reversed(list(indices(mask)))
+    return reversed(indices(mask))
 
 
 def entry_order(mask: int) -> Iterable[int]:

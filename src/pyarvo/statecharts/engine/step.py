@@ -129,7 +129,7 @@ def _microstep(run: Run, taken: list[Transition]) -> None:
             action(run)
     states = defaults = 0
     for position, (transition, _) in enumerate(kept):
-        others = _union(exits for at, (_, exits) in enumerate(kept) if at != position)
+        others = _union(exits for at, (_, exits) in enumerate(kept) if at != position) if kept[1:] else 0
         if transition.targets and not rules.is_left_behind(domains[position], others):
             entered, by_default = _entries(run, transition, domains[position])
             states |= entered
