@@ -258,14 +258,14 @@ async def test_an_acquire_that_follows_reads_nothing_and_a_step_is_two_round_tri
     await steps(memory, 1)
     trips = 0
     store = await _backend(memory)._store()
-    ask_all = store.link.ask_all
+    exchange = store.link.exchange
 
     async def counted(asks: Any, within_s: float) -> Any:
         nonlocal trips
         trips += 1
-        return await ask_all(asks, within_s)
+        return await exchange(asks, within_s)
 
-    monkeypatch.setattr(store.link, "ask_all", counted)
+    monkeypatch.setattr(store.link, "exchange", counted)
     await steps(memory, 5, first=2)
     assert trips == 10
 
@@ -279,14 +279,14 @@ async def test_a_step_of_a_shared_instance_is_three_round_trips(
             await steps(other, 1, first=2 * n + 1)
         trips = 0
         store = await _backend(memory)._store()
-        ask_all = store.link.ask_all
+        exchange = store.link.exchange
 
         async def counted(asks: Any, within_s: float) -> Any:
             nonlocal trips
             trips += 1
-            return await ask_all(asks, within_s)
+            return await exchange(asks, within_s)
 
-        monkeypatch.setattr(store.link, "ask_all", counted)
+        monkeypatch.setattr(store.link, "exchange", counted)
         await steps(memory, 1, first=100)
         assert trips == 3
 

@@ -71,6 +71,8 @@ class NatsServer:
         settings: Lines of configuration.
 
         durable: Whether every write is synced to disk before it is acknowledged.
+
+        jetstream: Whether it stores anything.
     """
 
     def __init__(
@@ -81,13 +83,15 @@ class NatsServer:
         port: int = 0,
         settings: Sequence[str] = (),
         durable: bool = False,
+        jetstream: bool = True,
     ) -> None:
         self.directory = directory
         self.name = name
         self.port = port
         self.monitor = 0
-        self._settings = settings
-        self._sync = "always" if durable else "2m"
+        sync = "always" if durable else "2m"
+        store = f'jetstream {{ store_dir: "{directory}", sync_interval: {sync} }}'
+        self._settings = [*([store] if jetstream else []), *settings]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -101,8 +105,7 @@ class NatsServer:
         for old in self.directory.glob("*.ports"):
             old.unlink()
         config = self.directory / "server.conf"
-        store = f'jetstream {{ store_dir: "{self.directory}", sync_interval: {self._sync} }}'
-        config.write_text("\n".join([f"server_name: {self.name}", store, *self._settings]))
+        config.write_text("\n".join([f"server_name: {self.name}", *self._settings]))
         command = [str(binary()), "-c", str(config), "-a", "127.0.0.1", "-p", str(self.port or -1)]
         log = (self.directory / "log").open("ab")
         with log:
@@ -148,9 +151,11 @@ class NatsServer:
 
 
 @contextmanager
-def running(directory: Path, *, settings: Sequence[str] = (), durable: bool = False) -> Generator[NatsServer]:
+def running(
+    directory: Path, *, settings: Sequence[str] = (), durable: bool = False, jetstream: bool = True
+) -> Generator[NatsServer]:
     """A server for as long as the context lasts."""
-    server = NatsServer(directory, settings=settings, durable=durable)
+    server = NatsServer(directory, settings=settings, durable=durable, jetstream=jetstream)
     server.start()
     try:
         yield server

@@ -158,9 +158,9 @@ class Bucket:
                 return list(found)
 
     async def _info(self, link: Link, request: bytes = b"") -> _Info:
-        sent_at = monotonic()
         ask = Ask(f"$JS.API.STREAM.INFO.{self._stream}", request)
-        (answer,) = await link.exchange((ask,), self._within_s)
+        sent_at = monotonic()
+        answer = await link.inquire(ask, self._within_s)
         if isinstance(answer, Silence):
             raise read_fault(answer)
         info = decode_answer(_INFO, answer)
@@ -184,7 +184,7 @@ class Bucket:
             if there.config is None:
                 raise write_fault(info.error)
             return there
-        return await self._info(link)
+        return info
 
     def _wanted(self) -> dict[str, Any]:
         return {

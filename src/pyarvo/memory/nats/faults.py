@@ -39,6 +39,7 @@ class Silence(Enum):
     NO_RESPONDERS = "no JetStream answers: is it enabled, and has the stream a leader?"
     TIMED_OUT = "no answer in time"
     DISCONNECTED = "the connection was lost"
+    FORBIDDEN = "this user may not publish there; see the permissions in docs/backends/nats.md"
 
 
 NO_MESSAGE: Final = 10037
@@ -65,7 +66,7 @@ def is_conflict(error: ApiError) -> bool:
 def read_fault(why: ApiError | Silence) -> MemoryFault:
     """For a question that changes nothing."""
     if isinstance(why, Silence):
-        return MemoryUnavailable(why.value)
+        return MemoryUnavailable(why.value, transient=why is not Silence.FORBIDDEN)
     hint = _LASTING.get(why.err_code)
     text = f"the server answered {why.err_code} {why.description!r}{f': {hint}' if hint else ''}"
     return MemoryUnavailable(text, transient=hint is None and why.code >= 500)

@@ -9,6 +9,7 @@ lost connection ends every question under way at once, and the next question ope
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -29,8 +30,13 @@ EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _CONNECT_S: Final = 2.0
 _PING_S: Final = 5
 _WAIT_S: Final = 0.05
+_AGAIN_S: Final = 1.0
+_WATCH_S: Final = 0.05
+
+_REFUSED: Final = re.compile(r'permissions violation for publish to "([^"]*)"')
 
 Answer = bytes | Silence
+_Waiting = tuple[asyncio.Future[Answer], asyncio.TimerHandle, str]
 A = TypeVar("A", bound=Struct)
 
 
@@ -107,7 +113,8 @@ class Link:
         self._inbox = ""
         self._subscription: Any = None
         self._numbers = count()
-        self._waiting: dict[int, tuple[asyncio.Future[Answer], asyncio.TimerHandle]] = {}
+        self._waiting: dict[int, _Waiting] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._errors: list[Exception] = []
 
@@ -117,6 +124,19 @@ class Link:
         """Send *ask* and wait for the answer, at most *within_s* seconds (connecting not counted)."""
         (answer,) = await self.ask_all((ask,), within_s)
         return answer
+
+    async def inquire(self, ask: Ask, within_s: float) -> Answer:
+        """
+        `exchange` for a question that changes nothing: asked again every second until it is answered.
+
+        A server that loses its part in a cluster takes the questions it was asked along.
+        """
+        until = self.loop.time() + within_s
+        while True:
+            left_s = until - self.loop.time()
+            (answer,) = await self.exchange((ask,), min(left_s, _AGAIN_S))
+            if answer is not Silence.TIMED_OUT or left_s <= _AGAIN_S:
+                return answer
 
     async def ask_all(self, asks: tuple[Ask, ...], within_s: float) -> list[Answer]:
         """
@@ -140,13 +160,28 @@ class Link:
         if client is None or not client.is_connected:
             future.set_result(Silence.NOT_SENT)
             return future
-        self._waiting[number] = future, self.loop.call_at(until, self._settle, number, Silence.TIMED_OUT)
+        timer = self.loop.call_at(until, self._settle, number, Silence.TIMED_OUT)
+        self._waiting[number] = future, timer, ask.subject
+        if self._watch is None:
+            self._watch = self.loop.call_later(_WATCH_S, self._look)
         try:
             # Suspends only when megabytes wait to be sent.
             await client.publish(ask.subject, ask.payload, f"{self._inbox}{number:x}", ask.headers)
         except nats.errors.Error:
             self._settle(number, Silence.NOT_SENT)
         return future
+
+    def _look(self) -> None:
+        """Whether the connection is still there: the driver does not always call when it was lost."""
+        self._watch = None
+        if self._client is None or not self._client.is_connected:
+            self._end_all()
+        elif self._waiting:
+            self._watch = self.loop.call_later(_WATCH_S, self._look)
+
+    def _end_all(self) -> None:
+        for number in list(self._waiting):
+            self._settle(number, Silence.DISCONNECTED)
 
     async def _heard(self, message: Msg) -> None:
         number = int(message.subject[len(self._inbox) :], 16)
@@ -156,11 +191,12 @@ class Link:
             self._settle(number, message.data)
 
     def _settle(self, number: int, answer: Answer) -> None:
-        future, timer = self._waiting.pop(number, (None, None))
-        if timer is not None:
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            future, timer, _ = waiting
             timer.cancel()
-        if future is not None and not future.done():
-            future.set_result(answer)
+            if not future.done():
+                future.set_result(answer)
 
     # --- connecting -------------------------------------------------------------------------------------------
 
@@ -187,15 +223,16 @@ class Link:
             task.exception()  # whoever waited was told; if all went away, nobody needs to be
 
     async def _connect(self) -> None:
+        if self._client is not None:
+            await self._drop()
         client = await self._open() if self._given is None else self._given
         if not client.is_connected:
             raise MemoryUnavailable("the client passed in is not connected")
         try:
-            if client is not self._client:
-                driver: Any = client
-                self._inbox = f"{client.new_inbox()}."
-                self._subscription = await driver.subscribe(f"{self._inbox}*", cb=self._heard)
-                self._client = client
+            driver: Any = client
+            self._inbox = f"{client.new_inbox()}."
+            self._client = client
+            self._subscription = await driver.subscribe(f"{self._inbox}*", cb=self._heard)
             await self._greet(self, client)
             self._greeted = True
         except BaseException:
@@ -232,20 +269,32 @@ class Link:
     async def _noted(self, error: Exception) -> None:
         """What the driver would log; the caller is told by a fault."""
         self._errors[:] = [error]
+        # The server does not answer what it does not permit; it names the subject beside all answers, and the driver
+        # makes small letters of it.
+        refused = _REFUSED.search(str(error).lower())
+        if refused is not None:
+            for number, (_, _, subject) in list(self._waiting.items()):
+                if subject.lower() == refused[1]:
+                    self._settle(number, Silence.FORBIDDEN)
 
     async def _lost(self) -> None:
-        for number in list(self._waiting):
-            self._settle(number, Silence.DISCONNECTED)
+        self._end_all()
 
     async def _drop(self) -> None:
         client, self._client, self._greeted = self._client, None, False
         subscription, self._subscription = self._subscription, None
-        if self._given is not None:
-            if subscription is not None and self._given.is_connected:
-                await subscription.unsubscribe()
-        elif client is not None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if subscription is not None and client is not None and client.is_connected:
+            await subscription.unsubscribe()
+        elif subscription is not None:
+            # The driver leaves the task of a subscription behind when the connection breaks while it is closing.
+            subscription._stop_processing()  # noqa: SLF001 - there is no other way to end it without a connection
+        if client is not None and client is not self._given:
             await client.close()
-        await self._lost()
+        await asyncio.sleep(0)  # for tasks that were cancelled to end
+        self._end_all()
 
     async def close(self) -> None:
         """End the connection, if it is ours; questions under way are answered with silence."""

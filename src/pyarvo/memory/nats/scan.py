@@ -25,6 +25,7 @@ __all__ = ["matches", "messages", "stored_of"]
 
 _WAIT_S: Final = 5.0
 _BATCH: Final = 512
+_NO_MORE: Final = "404"
 _IDLE_NS: Final = 60_000_000_000
 
 
@@ -89,10 +90,12 @@ async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[
     try:
         while True:
             if not due:
-                await client.publish(more, b'{"batch":%d,"expires":%d}' % (_BATCH, int(_WAIT_S * 1e9)), inbox)
+                await client.publish(more, b'{"batch":%d,"no_wait":true}' % _BATCH, inbox)
                 due = _BATCH
             message = await asyncio.wait_for(arrived.get(), _WAIT_S)
             status = (message.headers or {}).get("Status")
+            if status == _NO_MORE:  # the last ones were replaced or removed meanwhile
+                return
             if status is not None:
                 raise MemoryUnavailable(f"a list was broken off: the server says {status}")
             due -= 1

@@ -77,7 +77,8 @@ class Stream:
             MemoryUnavailable: The server could not be asked.
         """
         question = Ask(self._bucket.get_subject, b'{"last_by_subj":"%s"}' % subject.encode())
-        answer = await self._link.ask(question, max(0.0, until - monotonic()))
+        await self._link.connected()
+        answer = await self._link.inquire(question, max(0.0, until - monotonic()))
         if isinstance(answer, Silence):
             raise read_fault(answer)
         got = decode_answer(_GOT, answer)
