@@ -58,6 +58,8 @@ def parse_url(url: str) -> tuple[str, dict[str, str]]:
     Raises:
         InvalidOption: It is no URL of a memory.
     """
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise InvalidOption("url", f"must be text, is {type(url).__name__}")
     scheme, separator, _ = url.partition("://")
     if not separator or not scheme:
         raise InvalidOption("url", f"must be scheme://..., known schemes are {', '.join(_schemes())}")

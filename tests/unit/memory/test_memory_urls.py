@@ -73,6 +73,8 @@ async def test_options_have_the_same_names_in_the_url_and_the_keywords_win() -> 
         ("memory", "url", "must be scheme"),
         ("memory:", "url", "must be scheme"),
         ("://x", "url", "must be scheme"),
+        (None, "url", "must be text"),
+        (5, "url", "must be text"),
         ("mongodb://x", "url", "has the scheme 'mongodb'"),
         ("memory://x", "url", "takes no path"),
         ("memory:///", "url", "takes no path"),
@@ -103,7 +105,7 @@ async def test_options_have_the_same_names_in_the_url_and_the_keywords_win() -> 
         ("memory://?holder=%00", "holder", "printable"),
     ],
 )
-def test_what_is_refused_names_option_and_rule(url: str, option: str, rule: str) -> None:
+def test_what_is_refused_names_option_and_rule(url: Any, option: str, rule: str) -> None:
     with pytest.raises(InvalidOption) as caught:
         open_memory(url)
     assert caught.value.option == option
