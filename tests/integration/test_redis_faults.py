@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 from tests.servers.proxy import Proxy
-from tests.servers.redis import RedisServer, backend_of, free_ports, keys_in, running, stored, until
+from tests.servers.redis import RIGHTS, RedisServer, backend_of, free_ports, keys_in, running, stored, until
 
 from pyarvo.errors import (
     MemoryUnavailable,
@@ -257,12 +257,6 @@ async def test_a_wrong_password_is_no_transient_fault(tmp_path: Path) -> None:
                 assert "wrong-secret" not in f"{caught.value!s}{caught.value.__cause__!r}"
         async with RedisMachineMemory(f"redis://:right%2F%40%3Apass%20word@{place}") as memory:
             await stored(memory)
-
-
-RIGHTS = (
-    "+evalsha +script|load +ping +wait +time +get +set +rename +persist +pexpire +exists +unlink "
-    "+hget +hset +hdel +hmget +hgetall +scan +hscan +select"
-)
 
 
 async def test_a_user_with_few_rights_is_enough(server: RedisServer) -> None:

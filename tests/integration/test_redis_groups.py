@@ -17,7 +17,7 @@ from redis.asyncio import RedisCluster
 from redis.crc import key_slot
 from tests.servers.certificates import write_certificates
 from tests.servers.proxy import Proxy
-from tests.servers.redis import RedisServer, backend_of, free_ports, keys_in, running, stored
+from tests.servers.redis import RIGHTS, RedisServer, backend_of, free_ports, keys_in, running, stored
 from tests.servers.redis_groups import cluster, cluster_url, move_slot, watched
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
@@ -89,6 +89,17 @@ async def test_a_moved_slot_is_followed_while_it_moves_and_after(servers: list[R
 
 def _holds(server: RedisServer, slot: int) -> bool:
     return server.command("CLUSTER", "COUNTKEYSINSLOT", str(slot)) != "0"
+
+
+async def test_a_user_with_few_rights_is_enough_in_a_cluster(servers: list[RedisServer]) -> None:
+    rights = [*RIGHTS.split(), "+cluster|slots", "+cluster|shards", "+command", "+asking"]
+    for server in servers:
+        server.command("ACL", "SETUSER", "worker", "on", ">secret", "~pyarvo:*", *rights)
+    url = cluster_url(servers).replace("://", "://worker:secret@")
+    async with RedisMachineMemory(url) as memory:
+        await stored(memory)
+        assert await memory.count() == 1
+        assert await memory.delete("x")
 
 
 async def test_a_cluster_client_passed_in(servers: list[RedisServer]) -> None:

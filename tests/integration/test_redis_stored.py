@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from tests.servers.redis import ask, keys_in, redis_url, stored
 
@@ -19,7 +20,7 @@ from pyarvo.errors import (
     RecordCorrupt,
     SchemaTooNew,
 )
-from pyarvo.memory import open_memory
+from pyarvo.memory import SimpleMachineMemory, Step, open_memory
 from pyarvo.memory.redis import RedisMachineMemory
 
 
@@ -107,6 +108,42 @@ async def test_a_store_of_another_version_or_owner_is_left_alone(
         with pytest.raises(error):
             await memory.acquire("x")
     assert ask(url, "KEYS", f"{name}:*") == [f"{name}:schema".encode()]
+
+
+# --- copies ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_an_instance_of_another_store_is_kept_whole(memory: RedisMachineMemory, deleted: bool) -> None:
+    source = SimpleMachineMemory(history=3)
+    for number in range(4):
+        lease = await source.acquire("x")
+        assert lease is not None
+        step = Step(f'["s","{number}"]', ({"n": number},)) if number != 2 else None
+        await source.commit(lease, {"status": "active", "n": number}, step=step)
+    if deleted:
+        await source.delete("x")
+    image = await source.image("x")
+    assert image is not None
+    assert await memory.put(image)
+    assert not await memory.put(image)
+    there = await memory.image("x")
+    assert there is not None
+    assert there.journal == tuple(
+        replace(entry, at=there.journal[n].at) for n, entry in enumerate(image.journal)
+    )
+    assert there.history == image.history
+    assert there.stored.labels == image.stored.labels
+    for name in ("version", "fence", "token", "holder", "note", "data", "until"):
+        assert getattr(there.stored.row, name) == getattr(image.stored.row, name)
+    times = ("created_at", "updated_at")
+    assert [getattr(there.stored, time) for time in times] == pytest.approx(
+        [getattr(image.stored, time) for time in times], abs=1e-6
+    )
+    lease = await memory.acquire("x", event_key='["s","1"]')
+    assert lease is not None
+    assert (lease.replay is None) == deleted
+    assert lease.fence == (6 if deleted else 4)
 
 
 # --- the driver -----------------------------------------------------------------------------------------------

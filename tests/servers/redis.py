@@ -23,6 +23,7 @@ from pyarvo.memory.redis.scripts import Keys
 from redis import Redis
 
 __all__ = [
+    "RIGHTS",
     "RedisServer",
     "ask",
     "backend_of",
@@ -38,6 +39,12 @@ __all__ = [
 ]
 
 _WITHIN_S = 15.0
+
+RIGHTS = (
+    "+evalsha +script|load +ping +wait +time +get +set +rename +persist +pexpire +exists +unlink "
+    "+hget +hset +hdel +hmget +hgetall +scan +hscan +select"
+)
+"""What a user needs to work with a memory, as docs/backends/redis.md says."""
 
 
 def binary() -> Path:

@@ -8,8 +8,8 @@ from typing import ClassVar, Final, cast
 from weakref import WeakKeyDictionary
 
 from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew
-from pyarvo.memory.backend import Find, Stored
-from pyarvo.memory.decide import JournalEntry, Op, Outcome, Read
+from pyarvo.memory.backend import Find, Image, Stored
+from pyarvo.memory.decide import Committed, JournalEntry, Op, Outcome, Read
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.redis.answers import outcome_of
 from pyarvo.memory.redis.queries import Queries
@@ -64,6 +64,8 @@ class RedisBackend:
     name: ClassVar[str] = "redis"
     immediate: ClassVar[bool] = False
     batches: ClassVar[tuple[int, int]] = (32, 8)
+    takes_hashed_keys: ClassVar[bool] = False
+    most_bodies: ClassVar[int | None] = None
 
     def __init__(
         self, open_route: Callable[[], Route], prefix: str, options: MemoryOptions, wait: Wait | None
@@ -102,6 +104,16 @@ class RedisBackend:
 
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
         return await (await self._queries()).history(id)
+
+    async def put(self, image: Image) -> bool:
+        """See `Importing`; creation is ordered by the time of creation."""
+        route = await self._route(self._deadline_s)
+        (result,) = await route.run([self._scripts.put(image)], self._deadline_s, wait=self._wait)
+        op = Read(image.stored.id)
+        outcome = result if isinstance(result, MemoryFault) else outcome_of(op, result)
+        if isinstance(outcome, MemoryFault):
+            raise outcome
+        return isinstance(outcome, Committed)
 
     async def ping(self) -> None:
         await (await self._queries()).ping()

@@ -12,6 +12,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from pyarvo.events.labels import Labels
+from pyarvo.memory.backend import Image
 from pyarvo.memory.decide import (
     Acquire,
     Commit,
@@ -40,7 +42,7 @@ def _load() -> tuple[MappingProxyType[str, bytes], list[bytes]]:
     head = folder.joinpath("row.lua").read_text(encoding="utf-8")
     digests: dict[str, bytes] = {}
     loads: list[bytes] = []
-    for name in ("read", "acquire", "commit", "renew", "release", "delete", "force_release", "get"):
+    for name in ("read", "acquire", "commit", "renew", "release", "delete", "force_release", "get", "put"):
         text = (head + folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")).encode()
         digests[name] = sha1(text, usedforsecurity=False).hexdigest().encode()
         loads.append(pack(b"SCRIPT", b"LOAD", text))
@@ -147,6 +149,34 @@ class Scripts:
         """The call that reads everything about one instance."""
         return self._plain("get", keys_of(self._prefix, id))
 
+    def put(self, image: Image) -> Command:
+        """The call that keeps a whole instance of another store, its lease ended."""
+        stored, row = image.stored, image.stored.row
+        keys = keys_of(self._prefix, stored.id)
+        fields = [
+            *(b"id", stored.id.encode(), b"version", b"%d" % row.version, b"fence", b"%d" % row.fence),
+            *(b"token", row.token.encode(), b"holder", row.holder.encode(), b"note", row.note.encode()),
+            *(b"granted", _micros(row.granted_at), b"until", b"0", b"labels", _labels(stored.labels)),
+            *(b"created", _micros(stored.created_at), b"updated", _micros(stored.updated_at)),
+        ]
+        if row.deleted_at is not None:
+            fields += [b"deleted", _micros(row.deleted_at)]
+        journal: list[bytes] = []
+        for entry in image.journal:
+            own = b"v%d" % entry.version if entry.event_key is None else b"e%b" % entry.event_key.encode()
+            kept = (entry.token.encode(), entry.digest, _micros(entry.at))
+            journal += [own, b"%d:%b:%b:%b" % (entry.version, *kept)]
+            if entry.produced is not None:
+                journal += [b"b%d" % entry.version, entry.produced]
+        history = [part for version, data in image.history for part in (b"%d" % version, data)]
+        lives = b"" if row.version else self._unwritten_ms(0.0)
+        counts = [b"%d" % len(part) for part in (fields, journal, history)]
+        record = (b"0", b"") if row.data is None else (b"1", row.data)
+        rest = _packed(lives, *record, *counts, *fields, *journal, *history)
+        begin = _call("put", 4, 7 + len(fields) + len(journal) + len(history))
+        packed = b"".join((begin, keys.packed, _packed(keys.history), keys.packed_id, rest))
+        return Command(keys.row, (packed,))
+
     def command(self, op: Op) -> Command:
         """The call for *op*."""
         return self._packers[type(op)](keys_of(self._prefix, op.id), op)
@@ -180,10 +210,6 @@ class Scripts:
         if op.event_key is not None:
             produced = op.produced
             event = (op.event_key.encode(),) if produced is None else (op.event_key.encode(), produced)
-        labels = op.labels
-        packed_labels = msgspec.json.encode(
-            (labels.orchestrator, labels.version, labels.status, labels.parent)
-        )
         release = b"1" if op.release else b"0"
         call = b"".join(
             (
@@ -191,7 +217,7 @@ class Scripts:
                 keys.packed,
                 more_keys,
                 keys.packed_id,
-                _packed(op.token.encode(), b"%d" % op.expected, op.digest, release, packed_labels),
+                _packed(op.token.encode(), b"%d" % op.expected, op.digest, release, _labels(op.labels)),
                 self._kept,
                 _packed(data, *event),
             )
@@ -224,6 +250,10 @@ class Scripts:
     def _unwritten_ms(self, ttl_s: float) -> bytes:
         """How long an instance without a record is kept: while it is leased, and as long as a tombstone."""
         return b"%d" % ceil((self._tombstone_s + ttl_s) * 1000)
+
+
+def _labels(labels: Labels) -> bytes:
+    return msgspec.json.encode((labels.orchestrator, labels.version, labels.status, labels.parent))
 
 
 def _micros(seconds: float) -> bytes:
