@@ -13,7 +13,13 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from pyarvo.errors import ArvoError
 from pyarvo.memory import Find, Lease, LeasedMemory, SimpleMachineMemory, SqliteMachineMemory, Step
@@ -49,6 +55,9 @@ class Side:
     leases: list[Lease] = field(default_factory=list)
     commits: list[tuple[Lease, dict[str, Any], Step | None, bool]] = field(default_factory=list)
     contexts: tuple[Context, ...] = field(default_factory=lambda: (Context(), Context()))
+
+
+leased = precondition(lambda self: bool(self.sides[0].leases))
 
 
 class Twins(RuleBasedStateMachine):
@@ -91,6 +100,14 @@ class Twins(RuleBasedStateMachine):
 
     # --- leases ---
 
+    @rule(id=ids, key=keys, record=records, release=st.booleans(), late=st.booleans())
+    def step(self, id: str, key: str | None, record: dict[str, Any], release: bool, late: bool) -> None:
+        """What a handler does: acquire and commit; sometimes its time is over in between."""
+        self.acquire(id, key, 1.0)
+        if late:
+            self.clock.advance(2.0)
+        self.commit(0, record, key, release, 0)
+
     @rule(id=ids, key=keys, ttl=st.sampled_from([1.0, 30.0]))
     def acquire(self, id: str, key: str | None, ttl: float) -> None:
         answers = self.both(lambda side: side.memory.acquire(id, event_key=key, ttl_s=ttl))
@@ -98,6 +115,7 @@ class Twins(RuleBasedStateMachine):
             if isinstance(answer, Lease):
                 side.leases.append(answer)
 
+    @leased
     @rule(
         which=st.integers(0, 9),
         record=records,
@@ -109,8 +127,6 @@ class Twins(RuleBasedStateMachine):
         step = None if key is None else Step(key, ({"made by": key},))
 
         async def call(side: Side) -> Any:
-            if not side.leases:
-                return None
             lease = side.leases[-1 - which % len(side.leases)]
             lease.version = max(0, lease.version - back)
             side.commits.append((same_again(lease), record, step, release))
@@ -119,32 +135,26 @@ class Twins(RuleBasedStateMachine):
 
         self.both(call)
 
-    @rule(which=st.integers(0, 19))
+    @precondition(lambda self: bool(self.sides[0].commits))
+    @rule(which=st.integers(0, 9))
     def commit_again(self, which: int) -> None:
         """A commit of before, as it was sent then."""
 
         async def call(side: Side) -> Any:
-            if not side.commits:
-                return None
             lease, record, step, release = side.commits[-1 - which % len(side.commits)]
             return await side.memory.commit(same_again(lease), record, step=step, release=release)
 
         self.both(call)
 
+    @leased
     @rule(which=st.integers(0, 9), ttl=st.sampled_from([1.0, 30.0]))
     def renew(self, which: int, ttl: float) -> None:
-        async def call(side: Side) -> Any:
-            if side.leases:
-                await side.memory.renew(side.leases[-1 - which % len(side.leases)], ttl_s=ttl)
+        self.both(lambda side: side.memory.renew(side.leases[-1 - which % len(side.leases)], ttl_s=ttl))
 
-        self.both(call)
-
+    @leased
     @rule(which=st.integers(0, 9))
     def release(self, which: int) -> None:
-        async def call(side: Side) -> Any:
-            return side.leases and await side.memory.release(side.leases[-1 - which % len(side.leases)])
-
-        self.both(call)
+        self.both(lambda side: side.memory.release(side.leases[-1 - which % len(side.leases)]))
 
     # --- verbs, as two callers ---
 
