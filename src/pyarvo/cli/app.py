@@ -10,12 +10,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pyarvo.cli.bench import bench
+from pyarvo.cli.copy import copy
 from pyarvo.cli.demo import demo
 from pyarvo.cli.diagram import diagram
+from pyarvo.cli.doctor import doctor
 from pyarvo.cli.exits import Stop, code_of, redacted, report
 from pyarvo.cli.instances import instances
 from pyarvo.cli.locks import locks
+from pyarvo.cli.migrate import migrate
 from pyarvo.cli.opening import MEMORY_VARIABLE, Session
+from pyarvo.cli.purge import purge
 from pyarvo.errors import ArvoError
 
 __all__ = ["app", "main"]
@@ -44,12 +49,17 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
-    help="Look at a machine memory, tend its leases, draw machines, run the demo.",
+    help="Look at a machine memory, tend and examine it, draw machines, run the demo.",
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 locked or in conflict.",
 )
 app.add_typer(instances, name="instances")
 app.add_typer(locks, name="locks")
 app.command("diagram")(diagram)
+app.command("doctor")(doctor)
+app.command("migrate")(migrate)
+app.command("copy")(copy)
+app.command("purge")(purge)
+app.command("bench")(bench)
 app.command("demo")(demo)
 
 

@@ -17,7 +17,7 @@ from pyarvo.cli.output import cell, console, status_cell
 from pyarvo.cli.text import compact, span, when
 from pyarvo.cli.waiting import Awaited
 
-__all__ = ["print_explanation"]
+__all__ = ["change_text", "print_explanation"]
 
 _LINES: Final = 5
 _ERROR: Final = 300
@@ -144,10 +144,11 @@ def _changed(diff: Diff) -> list[Text]:
     if not diff.kept:
         return [cell(diff.reason)]
     head = cell(f"from version {diff.before} to {diff.after}{'' if diff.changes else ': nothing but events'}")
-    return [head, *_few([cell(_change(change)) for change in diff.changes])]
+    return [head, *_few([cell(change_text(change)) for change in diff.changes])]
 
 
-def _change(change: Change) -> str:
+def change_text(change: Change) -> str:
+    """One change on one line."""
     match change.kind:
         case ChangeKind.ADDED:
             return f"+ {change.path}: {compact(change.after)}"

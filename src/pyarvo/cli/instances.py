@@ -1,4 +1,4 @@
-"""`pyarvo instances`: list, show, history, tree, explain, delete."""
+"""`pyarvo instances`: list, show, history, diff, tree, explain, delete."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from pyarvo.cli.explain_page import print_explanation
 from pyarvo.cli.explaining import explain as explanation_of
 from pyarvo.cli.facts import Branch, Tree, facts_of, family_tree, found, last_steps
 from pyarvo.cli.ids import Shortener, resolve
-from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, session
+from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, parsed_span, session
 from pyarvo.cli.output import Output, cell, console, print_json, print_lines, print_table, status_cell
-from pyarvo.cli.text import parse_span, pretty, safe, span, utc, when
+from pyarvo.cli.text import pretty, safe, span, utc, when
+from pyarvo.cli.versions import diff
 from pyarvo.cli.views import RecordView, StepView, instance_view, kind_of, step_view
 from pyarvo.memory import Find, Instance, Page, Record
 from pyarvo.memory.queries import QueryLevel
@@ -53,7 +54,7 @@ def list_instances(
     memory: MemoryOption = None,
 ) -> None:
     """List instances, newest first."""
-    before = None if older_than is None else time.time() - _span(older_than)
+    before = None if older_than is None else time.time() - parsed_span("--older-than", older_than)
 
     async def work(store: QueryLevel) -> tuple[Page, int]:
         what = Find(
@@ -72,13 +73,6 @@ def list_instances(
         print_json({"instances": shown, "count": count, "cursor": page.cursor})
     else:
         _print_list(page, count)
-
-
-def _span(text: str) -> float:
-    try:
-        return parse_span(text)
-    except ValueError as error:
-        raise Stop(Exit.USAGE, f"--older-than: {error}, is {text!r}") from error
 
 
 async def _parent(store: QueryLevel, text: str) -> str:
@@ -207,6 +201,9 @@ def _produced(event: Record) -> Text:
     to, domain = event.get("to"), event.get("domain")
     route = f" to {to}" if to and to != event.get("type") else ""
     return cell(f"{event.get('type')}{route}{f' in domain {domain}' if domain else ''}")
+
+
+instances.command("diff")(diff)
 
 
 # ------------------------------------------------------------------------------------------------------ tree

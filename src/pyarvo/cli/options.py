@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from pyarvo.cli.opening import Session
+from pyarvo.cli.exits import Exit, Stop
+from pyarvo.cli.opening import MEMORY_VARIABLE, Session
 from pyarvo.cli.output import Output
+from pyarvo.cli.text import parse_span
 
-__all__ = ["IdArgument", "MemoryOption", "OutputOption", "session"]
+__all__ = ["IdArgument", "MemoryOption", "OutputOption", "UrlArgument", "parsed_span", "session", "url_of"]
 
 MemoryOption = Annotated[
     str | None,
@@ -30,6 +32,40 @@ IdArgument = Annotated[
         "after -- when it begins with a dash.",
     ),
 ]
+
+
+UrlArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="URL", help="The memory; by default the one before the command.", show_default=False
+    ),
+]
+
+
+def parsed_span(option: str, text: str) -> float:
+    """
+    A length of time in seconds.
+
+    Raises:
+        Stop: It is none.
+    """
+    try:
+        return parse_span(text)
+    except ValueError as error:
+        raise Stop(Exit.USAGE, f"{option}: {error}, is {text!r}") from error
+
+
+def url_of(context: typer.Context, url: str | None) -> str:
+    """
+    The URL typed after the command, else that of the memory before it.
+
+    Raises:
+        Stop: There is neither.
+    """
+    named = session(context, url).url
+    if not named:
+        raise Stop(Exit.USAGE, f"which memory? Say its URL, or set {MEMORY_VARIABLE}")
+    return named
 
 
 def session(context: typer.Context, memory: str | None) -> Session:

@@ -8,7 +8,7 @@ that were consumed go along, so an event that is delivered again replays from th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from enum import StrEnum
 from hashlib import sha256
 
@@ -66,7 +66,7 @@ class Copied(Struct, frozen=True, kw_only=True):
         return self.fate in {Fate.COPIED, Fate.SAME}
 
 
-async def copy(source: QueryLevel, target: QueryLevel, *, force: bool = False) -> AsyncIterator[Copied]:
+async def copy(source: QueryLevel, target: QueryLevel, *, force: bool = False) -> AsyncGenerator[Copied]:
     """
     Copy every instance of *source*, the oldest first, then its tombstones.
 
@@ -149,11 +149,8 @@ async def _copied(source: QueryLevel, target: QueryLevel, image: Image, bodies: 
             return Copied(id=id, fate=Fate.DAMAGED, hash=wanted, reason=reason)
         reason = "the destination knows this id with other contents"
         return Copied(id=id, fate=Fate.DIFFERS, hash=wanted, reason=reason)
-    now = await source.get(id)
-    if now is None or (now.version, now.deleted_at) != (
-        image.stored.row.version,
-        image.stored.row.deleted_at,
-    ):
+    now = await source.image(id)  # not decoded: a copy needs no keys of sealed records
+    if now is None or fingerprint(now, bodies) != wanted:
         reason = "the source went on meanwhile; stop its workers, and copy into an empty store"
         return Copied(id=id, fate=Fate.CHANGED, hash=wanted, reason=reason)
     return Copied(id=id, fate=Fate.COPIED if written else Fate.SAME, hash=wanted)

@@ -13,11 +13,19 @@ from typing import Final, Literal, TypeVar
 from pyarvo.errors import ForeignStore, MemoryUnavailable, SchemaTooNew
 from pyarvo.memory.sqlite.faults import is_busy
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "Synchronous", "begin", "connect", "patiently"]
+__all__ = [
+    "APPLICATION_ID",
+    "OLDEST_SQLITE",
+    "SCHEMA_VERSION",
+    "Synchronous",
+    "begin",
+    "connect",
+    "patiently",
+]
 
 APPLICATION_ID: Final = 0x4152564F  # "ARVO"
 SCHEMA_VERSION: Final = 1
-_OLDEST_SQLITE: Final = (3, 35, 0)
+OLDEST_SQLITE: Final = (3, 35, 0)
 _WAL_PAGES: Final = 4_000
 
 Synchronous = Literal["full", "normal"]
@@ -38,7 +46,7 @@ def connect(path: str, synchronous: Synchronous, within_s: float) -> sqlite3.Con
         MemoryUnavailable: This SQLite is too old.
         sqlite3.Error: The driver's, for the caller to classify.
     """
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise MemoryUnavailable(
             f"SQLite {sqlite3.sqlite_version} is too old, 3.35 or newer is needed", transient=False
         )
