@@ -221,8 +221,10 @@ class Texts:
         }
         self._lone = {kind: self._text(telling, many=False) for kind, telling in TELLINGS.items()}
         self._many = {kind: self._text(telling, many=True) for kind, telling in TELLINGS.items()}
+        # As long as no body of the batch is to go, which most instances never come to.
+        self._young = self._text(TELLINGS[Commit], many=True, pruned=False)
         self._applied: dict[type[Op], str] = {
-            kind: self._text(TELLINGS[kind], many=False, ending="applied")
+            kind: self._text(TELLINGS[kind], many=False, ending="applied", pruned=False)
             for kind in ((Acquire,) if options.history else (Acquire, Commit))
         }
 
@@ -245,21 +247,27 @@ class Texts:
         arguments = TELLINGS[kind].arguments
         rows = [(*key_of(op.id), *arguments(op)) for op in ops]
         columns = map(list, zip(*rows, strict=True))
-        return self._many[kind], [*columns] if kind is Read else [str(wait_ms), *columns]
+        if kind is Read:
+            return self._many[kind], [*columns]
+        young = kind is Commit and all(self._is_young(op) for op in ops)
+        return self._young if young else self._many[kind], [str(wait_ms), *columns]
 
     def applying(self, op: Op, wait_ms: int) -> tuple[str, list[Any]] | None:
         """The shorter statement that only says whether *op* was applied; None where there is none."""
         text = self._applied.get(type(op))
-        if text is None or (isinstance(op, Commit) and op.expected >= self._journal):
+        if text is None or not self._is_young(op):
             return None
         return text, self._parameters(op, wait_ms)
+
+    def _is_young(self, op: Op) -> bool:
+        return not isinstance(op, Commit) or op.expected < self._journal
 
     def _parameters(self, op: Op, wait_ms: int) -> list[Any]:
         kind = type(op)
         own = [*key_of(op.id), *TELLINGS[kind].arguments(op)]
         return own if kind is Read else [str(wait_ms), *own]
 
-    def _text(self, telling: Telling, *, many: bool, ending: str = "answer") -> str:
+    def _text(self, telling: Telling, *, many: bool, ending: str = "answer", pruned: bool = True) -> str:
         first = 1 if telling.name == "read" else 2
         numbered = [(n, name, type_) for n, (name, type_) in enumerate(telling.columns, first)]
         text = self._sql[telling.name]
@@ -273,7 +281,7 @@ class Texts:
             op = "SELECT 1::bigint AS n, " + ", ".join(values)
             text = text.replace("WITH op AS (", "WITH op AS NOT MATERIALIZED (")
         text = text.replace("{answer}", self._sql.get(f"{telling.name}_{ending}", ""))
-        text = text.replace("{pruned}", self._sql["pruned"] if ending == "answer" else "")
+        text = text.replace("{pruned}", self._sql["pruned"] if pruned else "")
         return self._filled(text.replace("{op}", op))
 
     def _filled(self, text: str) -> str:
