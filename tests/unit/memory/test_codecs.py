@@ -357,7 +357,7 @@ SWAPPED: dict[str, Callable[[Shelf], None]] = {
     "bit flip": lambda shelf: shelf.set_produced("one", 1, shelf.produced("one")[1][:-1] + b"\0"),
     "events of another step": lambda shelf: shelf.set_produced("one", 1, shelf.produced("one")[2]),
     "events of another instance": lambda shelf: shelf.set_produced("one", 1, shelf.produced("two")[1]),
-    "the record for events": lambda shelf: shelf.set_produced("one", 1, shelf.record("one")),
+    "the record for events": lambda shelf: shelf.set_produced("one", 2, shelf.record("one")),
     "plain events": lambda shelf: shelf.set_produced("one", 1, orjson.dumps([EVENT])),
 }
 
@@ -374,6 +374,36 @@ async def test_events_of_a_step_that_were_tampered_with_are_corrupt(shelf: Shelf
     with pytest.raises(RecordCorrupt):
         await memory.acquire("one", event_key=["shop", "a"])
     assert len(await memory.journal("two")) == 2
+
+
+async def test_the_keys_of_events_cannot_change_places(tmp_path: Path) -> None:
+    shelf = Shelf("sqlite", tmp_path)
+    memory = shelf.open(Sealed(ONE))
+    await step(memory, "one", "a")
+    shelf.sql("UPDATE step SET event_key = ?", '["shop","b"]')
+    with pytest.raises(RecordCorrupt):
+        await memory.acquire("one", event_key=["shop", "b"])
+    await shelf.close()
+
+
+def test_the_id_of_the_key_is_bound_too() -> None:
+    twice = Sealed(KeyRing(current="a", keys={"a": OLD, "b": OLD}))
+    stored = twice.encode(b"{}", Where("one", 1))
+    assert twice.decode(stored, Where("one", 1), limit=LIMIT) == b"{}"
+    with pytest.raises(RecordCorrupt, match="do not open"):
+        twice.decode(stored.replace(b"\x01a", b"\x01b", 1), Where("one", 1), limit=LIMIT)
+
+
+def test_record_and_step_are_bound_by_what_they_are() -> None:
+    sealed = Sealed(ONE)
+    for mine, other in (
+        (Where("one", 1), Where("one", 1, "")),
+        (Where("one", 1, "a"), Where("one", 1, "b")),
+        (Where("one", 1, "a"), Where("one", 1)),
+        (Where("one", 1), Where("onerecord", 1)),
+    ):
+        with pytest.raises(RecordCorrupt, match="do not open"):
+            sealed.decode(sealed.encode(b"{}", mine), other, limit=LIMIT)
 
 
 async def test_earlier_records_cannot_change_places(tmp_path: Path) -> None:
