@@ -132,9 +132,12 @@ class QueryLevel(StoreAccess):
         _check_limit(limit)
         if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
             raise InvalidOption("cursor", "is none of this memory's")
+        return await self._page(what or Find(), limit, cursor)
+
+    async def _page(self, what: Find, limit: int, cursor: str | None) -> Page:
         before = None if cursor is None else int(cursor)
         found = await self._asked(
-            lambda: self._backend.find(what or Find(), before=before, limit=limit + 1), None, "instances"
+            lambda: self._backend.find(what, before=before, limit=limit + 1), None, "instances"
         )
         more = len(found) > limit
         items = tuple(self._instance(stored) for stored in found[:limit])
@@ -143,8 +146,9 @@ class QueryLevel(StoreAccess):
     async def each(self, what: Find | None = None) -> AsyncIterator[Instance]:
         """Every instance that `instances` would page through."""
         cursor: str | None = None
+        size: int = getattr(self._backend, "page", _MAX_PAGE)
         while True:
-            page = await self.instances(what, limit=_MAX_PAGE, cursor=cursor)
+            page = await self._page(what or Find(), size, cursor)
             for instance in page.items:
                 yield instance
             if page.cursor is None:
