@@ -218,8 +218,7 @@ class LeasedMemory(QueryLevel):
         )
 
     def _record(self, id: str, raw: bytes, version: int, operation: str) -> Record:
-        # Where a codec is, bytes are good only in their place, which the copies do not know.
-        copy = self._copies.take(id, raw) if self._codec is None else None
+        copy = self._copies.take(id, raw)
         return self._decoded(raw, id, version, operation) if copy is None else copy
 
     async def _commit(
@@ -243,7 +242,7 @@ class LeasedMemory(QueryLevel):
         if isinstance(outcome, Committed):
             lease.version = outcome.version
             lease.held = lease.held and not release
-            if self._codec is None:
+            if self._codec is None:  # copies do not know the place in which a codec's bytes are good
                 self._copies.keep(lease.id, raw, copy)
             if (on := active()) is not None:
                 self._signals.committed(on, lease, len(op.data), released=release)

@@ -357,7 +357,6 @@ SWAPPED: dict[str, Callable[[Shelf], None]] = {
     "bit flip": lambda shelf: shelf.set_produced("one", 1, shelf.produced("one")[1][:-1] + b"\0"),
     "events of another step": lambda shelf: shelf.set_produced("one", 1, shelf.produced("one")[2]),
     "events of another instance": lambda shelf: shelf.set_produced("one", 1, shelf.produced("two")[1]),
-    "the record for events": lambda shelf: shelf.set_produced("one", 2, shelf.record("one")),
     "plain events": lambda shelf: shelf.set_produced("one", 1, orjson.dumps([EVENT])),
 }
 
@@ -374,6 +373,14 @@ async def test_events_of_a_step_that_were_tampered_with_are_corrupt(shelf: Shelf
     with pytest.raises(RecordCorrupt):
         await memory.acquire("one", event_key=["shop", "a"])
     assert len(await memory.journal("two")) == 2
+
+
+async def test_a_record_is_not_taken_for_the_events_of_the_step_that_made_it(shelf: Shelf) -> None:
+    memory = shelf.open(Sealed(ONE))
+    await step(memory, "one", "a")
+    shelf.set_produced("one", 1, shelf.record("one"))
+    with pytest.raises(RecordCorrupt, match="do not open"):
+        await memory.journal("one")
 
 
 async def test_the_keys_of_events_cannot_change_places(tmp_path: Path) -> None:
