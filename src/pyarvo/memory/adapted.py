@@ -69,16 +69,20 @@ class FourVerbLeases:
 
     async def read(self, id: str) -> Record | None:
         """The record, without what rides in it."""
+        check_id(id)
         record, _, _ = await self._load(id)
         return record
 
     async def write(self, id: str, data: Record) -> None:
         """The memory's own `write`; version and steps of the stored record are kept."""
+        check_id(id)
+        encode_record(data, limit=DEFAULT_RECORD_LIMIT)
         _, version, steps = await self._load(id)
         await self._store(id, data, version + 1, steps)
 
     async def lock(self, id: str) -> bool:
         """The memory's own `lock`."""
+        check_id(id)
         try:
             return await self._memory.lock(id)
         except MemoryFault:
@@ -95,6 +99,7 @@ class FourVerbLeases:
         return await asyncio.shield(asyncio.ensure_future(self._unlock(id)))
 
     async def _unlock(self, id: str) -> bool:
+        check_id(id)
         try:
             return await self._memory.unlock(id)
         except Exception as exc:  # noqa: BLE001 - releases are tolerant, whatever a user's store raises

@@ -141,7 +141,10 @@ def encode_and_copy(data: Any, *, limit: int) -> tuple[bytes, Record]:
 
 def encode_produced(step: Step, *, limit: int) -> bytes:
     """The bytes of a step's produced events, as one JSON array; the same errors as `encode_record`."""
-    events: list[object] = list(step.produced)
+    produced: object = step.produced
+    if not isinstance(produced, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are untyped too
+        raise InvalidRecord("$step.produced", f"must be a tuple of events, is {type(produced).__name__}")
+    events = list(cast("Sequence[object]", produced))
     for n, event in enumerate(events):
         if not isinstance(event, dict):
             raise InvalidRecord(f"$step.produced[{n}]", "an event is a JSON object")
@@ -200,7 +203,8 @@ def _encode_checked(value: Record | list[object], path: str) -> tuple[bytes, Any
     if not faithful:
         _find_fault(value, path, 1)
         raise InvalidRecord(path, "does not come back from JSON as it went in")
-    return raw, copy
+    # orjson hands out its whole buffer, up to ten times the text: what is kept must be as long as it says.
+    return bytes(memoryview(raw)), copy
 
 
 def _find_fault(value: object, path: str, depth: int) -> None:
