@@ -277,3 +277,27 @@ def test_a_missing_driver_names_the_extra() -> None:
         "else: raise AssertionError\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+# --- other settings of the role -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_a_stricter_isolation_of_the_role_loses_no_update(isolation: str) -> None:
+    """What was changed by another is then an error of the server; the statement is sent again."""
+    url = f"{postgres_url()}?default_transaction_isolation={isolation.replace(' ', '%20')}"
+    schema = new_schema()
+    memories = [PostgresMachineMemory(url, schema=schema) for _ in range(4)]
+
+    async def add(memory: LeasedMemory) -> None:
+        added = 0
+        while added < 3:
+            lease = await memory.acquire("a")
+            if lease is not None:
+                await memory.commit(lease, {"n": (lease.data or {"n": 0})["n"] + 1})
+                added += 1
+
+    await asyncio.gather(*(add(memory) for memory in memories))
+    assert await memories[0].read("a") == {"n": 12}
+    for memory in memories:
+        await memory.close()

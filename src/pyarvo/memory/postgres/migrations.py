@@ -61,7 +61,9 @@ def migration_sql(schema: str = "pyarvo", *, since: int = 0) -> str:
     if since == 0:
         statements.append(_filled("CREATE SCHEMA IF NOT EXISTS {schema}", name))
     statements += _steps(name, since)
-    return "\n\n".join(["BEGIN;", *(f"{statement};" for statement in statements), "COMMIT;\n"])
+    return "\n\n".join(
+        ["BEGIN ISOLATION LEVEL READ COMMITTED;", *(f"{statement};" for statement in statements), "COMMIT;\n"]
+    )
 
 
 async def migrate(connection: Connection, schema: str) -> None:
@@ -80,7 +82,7 @@ async def migrate(connection: Connection, schema: str) -> None:
         )
     if await _version(connection, schema) == SCHEMA_VERSION:
         return
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         await connection.execute(_filled(_LOCK, schema))
         version = await _version(connection, schema)
         if version == SCHEMA_VERSION:

@@ -1,0 +1,176 @@
+"""Settings of a PostgreSQL server, and of a pooler before it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import fields
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import asyncpg
+
+from pyarvo.memory.doctor import Finding, breaks, fine, unknown
+from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.postgres.connections import Connection, connect
+from pyarvo.memory.postgres.faults import fault_of_connecting
+from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name
+
+__all__ = ["examine"]
+
+_OURS: Final = {"schema", "pool_size", "pooler", *(field.name for field in fields(MemoryOptions))}
+_WITHIN_S: Final = 5.0
+_OLDEST: Final = 14
+_CLOCKS_APART_S: Final = 5.0
+
+_ASKED: Final = """
+SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
+       current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('synchronous_standby_names') AS standbys,
+       pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') AS read_only,
+       extract(epoch FROM clock_timestamp())::float8 AS now
+"""
+_HAS_SCHEMA: Final = "SELECT to_regclass($1::text) IS NOT NULL"
+
+
+async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
+    """
+    See `pyarvo.memory.doctor.examine`. Opens two connections; writes nothing.
+
+    Raises:
+        InvalidOption: The URL is not understood.
+        MemoryUnavailable: The server could not be asked.
+    """
+    schema = check_schema_name(options.get("schema", "pyarvo"))
+    driver = {name: value for name, value in options.items() if name not in _OURS}
+    dsn = f"{url}?{urlencode(driver)}" if driver else url
+    try:
+        async with _connected(dsn) as one, _connected(dsn) as two:
+            sent_at = time.time()
+            (told,) = await one.fetch(_ASKED)
+            clock = _clock(told["now"] - (sent_at + time.time()) / 2)
+            findings = [_version(told), *_durability(told), *_writable(told), clock]
+            findings.append(await _pooler(one, two, options.get("pooler", "none")))
+            findings.extend([finding async for finding in _schema(one, schema)])
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise fault_of_connecting(error, "the server cannot be asked") from error
+    return findings
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncGenerator[Connection]:
+    # Without named statements: a pooler may not know them.
+    connection = await connect(
+        dsn,
+        timeout=_WITHIN_S,
+        command_timeout=_WITHIN_S,
+        statement_cache_size=0,
+        server_settings={"application_name": "pyarvo doctor"},
+    )
+    try:
+        yield connection
+    finally:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            await connection.close(timeout=_WITHIN_S)
+
+
+def _version(told: Mapping[str, Any]) -> Finding:
+    if told["major"] >= _OLDEST:
+        return fine("version", told["version"])
+    return breaks("version", told["version"], f"{_OLDEST} is the oldest that works", "upgrade the server")
+
+
+def _durability(told: Mapping[str, Any]) -> list[Finding]:
+    findings: list[Finding] = []
+    crash = "when the machine stops"
+    if told["fsync"] == "on":
+        findings.append(fine("fsync", "on"))
+    else:
+        reason = f"acknowledged steps are lost, or the whole database is damaged, {crash}"
+        findings.append(breaks("fsync", told["fsync"], reason, "ALTER SYSTEM SET fsync = on, and reload"))
+    if told["full_page_writes"] == "on":
+        findings.append(fine("full_page_writes", "on"))
+    else:
+        reason = (
+            f"pages that were half written {crash} are not repaired, unless the file system never does that"
+        )
+        fix = "ALTER SYSTEM SET full_page_writes = on, and reload"
+        findings.append(breaks("full_page_writes", told["full_page_writes"], reason, fix))
+    return [*findings, _synchronous_commit(told["synchronous_commit"], standbys=bool(told["standbys"]))]
+
+
+def _synchronous_commit(value: str, *, standbys: bool) -> Finding:
+    name = "synchronous_commit"
+    if value == "off":
+        return fine(name, value, "a memory sets it on for its own transactions")
+    if value == "local" and standbys:
+        reason = "there are synchronous standbys, but a commit does not wait for them: a failover loses the latest steps"
+        return breaks(name, value, reason, "ALTER ROLE ... SET synchronous_commit = on")
+    return fine(name, value, "" if standbys else "no synchronous standby: a failover loses what it lacked")
+
+
+def _writable(told: Mapping[str, Any]) -> list[Finding]:
+    if told["standby"]:
+        reason = "this server is a standby: it takes no writes"
+        fix = "name the primary, or several hosts and target_session_attrs=read-write in the URL"
+        return [breaks("pg_is_in_recovery", "true", reason, fix)]
+    if told["read_only"] == "on":
+        fix = "ALTER ROLE ... SET default_transaction_read_only = off"
+        return [breaks("default_transaction_read_only", "on", "the role takes no writes", fix)]
+    return [fine("pg_is_in_recovery", "false")]
+
+
+def _clock(ahead_s: float) -> Finding:
+    shown = f"{ahead_s:+.1f} s from this host's"
+    if abs(ahead_s) <= _CLOCKS_APART_S:
+        return fine("clock", shown)
+    reason = "one of the two is wrong; leases go by the server's, so it must neither jump nor differ from a standby's"
+    return unknown("clock", shown, reason, "compare both with a time server")
+
+
+async def _pooler(one: Connection, two: Connection, option: str) -> Finding:
+    """Two idle connections that reach one backend stand before a pooler that lends per transaction."""
+    pids = [await connection.fetchval("SELECT pg_backend_pid()") for connection in (one, two)]
+    if pids[0] != pids[1]:
+        reason = "as far as one can tell from here: a pooler with several free connections looks the same"
+        return fine("pooler", "none, or one that lends per session", reason)
+    if option == "transaction":
+        return fine("pooler", "lends per transaction", "calls stand in BEGIN and COMMIT: pooler=transaction")
+    if await _knows_names(one, two):
+        return fine("pooler", "lends per transaction", "it knows prepared statements")
+    reason = (
+        "statements that are prepared on one connection are looked for on another: calls fail now and then"
+    )
+    fix = "PgBouncer 1.21 or newer with max_prepared_statements, or ?pooler=transaction in the URL"
+    return breaks("pooler", "lends per transaction", reason, fix)
+
+
+async def _knows_names(one: Connection, two: Connection) -> bool:
+    """Whether a statement that *one* prepared is found when *two* keeps the backend that it was prepared on."""
+    driver: Any = one
+    prepared = await driver.prepare("SELECT 1", name="pyarvo_doctor")
+    try:
+        async with two.transaction():
+            await two.fetchval("SELECT 1")
+            await prepared.fetchval(timeout=_WITHIN_S)
+    except (asyncpg.InvalidSQLStatementNameError, asyncpg.InterfaceError, TimeoutError):
+        return False
+    return True
+
+
+async def _schema(connection: Connection, schema: str) -> AsyncIterator[Finding]:
+    name = f"schema {schema}"
+    if not await connection.fetchval(_HAS_SCHEMA, f'"{schema}".migration'):
+        reason = "not made yet; the first use makes it where the role may, else `pyarvo migrate` under one that may"
+        yield fine(name, "none", reason)
+        return
+    version = await connection.fetchval(f'SELECT coalesce(max(version), 0) FROM "{schema}".migration')  # noqa: S608 - checked
+    if version == SCHEMA_VERSION:
+        yield fine(name, version)
+    elif version > SCHEMA_VERSION:
+        reason = f"this pyarvo knows {SCHEMA_VERSION} and leaves the tables alone"
+        yield breaks(name, version, reason, "upgrade pyarvo")
+    else:
+        yield fine(name, version, f"the next use brings it to {SCHEMA_VERSION}, or `pyarvo migrate`")
