@@ -1,0 +1,171 @@
+"""Settings of NATS servers and of a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+
+from pyarvo.errors import MemoryUnavailable
+from pyarvo.memory.doctor import Finding, breaks, fine, unknown
+from pyarvo.memory.nats.entry import SCHEMA
+from pyarvo.memory.nats.faults import NO_STREAM, connect_fault
+
+__all__ = ["examine"]
+
+_WITHIN_S: Final = 5
+_OLDEST: Final = (2, 10)
+_MARK: Final = "pyarvo-schema"
+
+# What a memory insists on, and why; it refuses a bucket that is otherwise.
+_RULES: Final = (
+    ("retention", "limits", "records are thrown away"),
+    ("max_msgs", -1, "records are thrown away, or writes refused, at that number"),
+    ("max_age", 0, "records expire"),
+    ("max_msgs_per_subject", 1, "old entries pile up"),
+    ("discard", "new", "a full bucket drops records instead of refusing writes"),
+    ("allow_direct", False, "a follower may answer with an old lease"),
+    ("deny_purge", False, "steps no longer kept cannot be removed"),
+    ("sealed", False, "nothing can be written"),
+)
+
+_Info = Mapping[str, Any]
+
+
+async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
+    """
+    See `pyarvo.memory.doctor.examine`. Writes nothing.
+
+    Raises:
+        MemoryUnavailable: The servers could not be asked.
+    """
+    who, at, where = url.partition("://")[2].rpartition("@")
+    hosts, _, named = where.partition("/")
+    bucket = named.rstrip("/") or options.get("bucket", "pyarvo")
+    scheme = "tls" if options.get("tls", "false").lower() in {"true", "1"} else "nats"
+    client = await _connected([f"{scheme}://{who}{at}{host}" for host in hosts.split(",")], hosts, options)
+    try:
+        findings = [_version(client)]
+        account = await _asked(client, "INFO")
+        if account is None or "error" in account:
+            why = "no JetStream answers" if account is None else str(account["error"].get("description"))
+            fix = "switch JetStream on in the server, and for this account"
+            return [*findings, breaks("jetstream", "off", f"{why}: there is nothing to keep records in", fix)]
+        info = await _asked(client, f"STREAM.INFO.KV_{bucket}")
+        if info is None:
+            raise MemoryUnavailable(f"nobody answers for the bucket {bucket!r}: it has no leader now")
+        findings.extend(_of_bucket(bucket, info, options))
+        findings.append(_sync_interval(info))
+    except (TimeoutError, nats.errors.Error) as error:
+        raise connect_fault(error, f"nats://{hosts}") from error
+    finally:
+        await client.close()
+    return findings
+
+
+async def _connected(servers: list[str], hosts: str, options: Mapping[str, str]) -> Client:
+    errors: list[Exception] = []
+
+    async def noted(error: Exception) -> None:
+        errors[:] = [error]
+
+    client = Client()
+    try:
+        await client.connect(
+            servers=servers,
+            user_credentials=options.get("credentials"),
+            name="pyarvo doctor",
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            connect_timeout=_WITHIN_S,
+            error_cb=noted,
+        )
+    except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
+        await client.close()
+        raise connect_fault(errors[-1] if errors else error, f"nats://{hosts}") from error
+    return client
+
+
+async def _asked(client: Client, subject: str) -> _Info | None:
+    """JetStream's answer; None where nobody answers."""
+    try:
+        message = await client.request(f"$JS.API.{subject}", b"", timeout=_WITHIN_S)
+    except nats.errors.NoRespondersError:
+        return None
+    return cast("_Info", msgspec.json.decode(message.data))
+
+
+def _version(client: Client) -> Finding:
+    version = client.connected_server_version
+    shown = f"{version.major}.{version.minor}.{version.patch}"
+    if (version.major, version.minor) >= _OLDEST:
+        return fine("version", shown)
+    return breaks("version", shown, "2.10 is the oldest that works", "upgrade the servers")
+
+
+def _of_bucket(bucket: str, info: _Info, options: Mapping[str, str]) -> Iterator[Finding]:
+    name = f"bucket {bucket}"
+    if "error" in info:
+        error = info["error"]
+        if error.get("err_code") == NO_STREAM:
+            yield fine(name, "none", "not made yet; the first use makes it")
+        else:
+            yield unknown(name, None, str(error.get("description")), "allow $JS.API.STREAM.INFO to this user")
+        return
+    config = info["config"]
+    yield _schema(name, config.get("metadata") or {})
+    if config["storage"] == "file":
+        yield fine("storage", "file")
+    else:
+        reason = "everything is lost when the servers stop"
+        yield breaks("storage", config["storage"], reason, "copy it into a bucket with storage=file")
+    yield from _replicas(info, int(options.get("replicas", "1")))
+    for setting, wanted, reason in _RULES:
+        value = config.get(setting, False if wanted is False else None)
+        if value != wanted:
+            shown = str(wanted).lower() if isinstance(wanted, bool) else wanted
+            fix = f"nats stream edit KV_{bucket}: {setting} = {shown}; a memory refuses it as it is"
+            yield breaks(setting, value, reason, fix)
+
+
+def _schema(name: str, metadata: Mapping[str, str]) -> Finding:
+    mark = metadata.get(_MARK, "")
+    if not mark.isdecimal():
+        return unknown(
+            name, "not pyarvo's yet", "an empty one is marked at the first use, another is refused"
+        )
+    if int(mark) > SCHEMA:
+        reason = f"this pyarvo knows {SCHEMA} and leaves the bucket alone"
+        return breaks(name, f"schema {mark}", reason, "upgrade pyarvo")
+    return fine(name, f"schema {mark}")
+
+
+def _replicas(info: _Info, wanted: int) -> Iterator[Finding]:
+    replicas = int(info["config"]["num_replicas"])
+    if replicas < wanted:
+        reason = "fewer than the URL asks for: a memory refuses the bucket"
+        fix = f"nats stream edit {info['config']['name']} --replicas {wanted}"
+        yield breaks("replicas", replicas, reason, fix)
+    elif replicas == 1:
+        yield fine("replicas", 1, "the records go with that server's disk, and are away while it is")
+    else:
+        yield fine("replicas", replicas)
+    cluster: _Info = info.get("cluster", {})
+    peers: Sequence[_Info] = cluster.get("replicas", ())
+    behind = [str(peer["name"]) for peer in peers if peer.get("offline") or not peer.get("current")]
+    if behind:
+        reason = "they are away or behind; without a majority nothing is written"
+        yield unknown("replicas behind", ", ".join(behind), reason, "look at these servers")
+
+
+def _sync_interval(info: _Info) -> Finding:
+    config: _Info = info.get("config", {})
+    several = config.get("num_replicas", 1) > 1
+    lost = "a majority stops at the same moment" if several else "the machine stops"
+    reason = f"it cannot be read over NATS; by default (2m) the acknowledged writes of that time are lost when {lost}"
+    return unknown(
+        "sync_interval", None, reason, "jetstream { sync_interval: always } in the file of each server"
+    )
