@@ -71,7 +71,7 @@ class NatsBackend:
         self._scanned: tuple[Find, float, list[Stored]] | None = None
 
     async def execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
-        store = await self._store()
+        store = self._stores.get(asyncio.get_running_loop()) or await self._store()
         if len(ops) == 1:
             outcomes = await _in_order(store, ops)
         else:

@@ -31,12 +31,12 @@ _CONNECT_S: Final = 2.0
 _PING_S: Final = 5
 _WAIT_S: Final = 0.05
 _AGAIN_S: Final = 1.0
-_WATCH_S: Final = 0.05
+_WATCH_S: Final = 0.02
 
 _REFUSED: Final = re.compile(r'permissions violation for publish to "([^"]*)"')
 
 Answer = bytes | Silence
-_Waiting = tuple[asyncio.Future[Answer], asyncio.TimerHandle, str]
+_Waiting = tuple[asyncio.Future[Answer], float, str]
 A = TypeVar("A", bound=Struct)
 
 
@@ -160,8 +160,7 @@ class Link:
         if client is None or not client.is_connected:
             future.set_result(Silence.NOT_SENT)
             return future
-        timer = self.loop.call_at(until, self._settle, number, Silence.TIMED_OUT)
-        self._waiting[number] = future, timer, ask.subject
+        self._waiting[number] = future, until, ask.subject
         if self._watch is None:
             self._watch = self.loop.call_later(_WATCH_S, self._look)
         try:
@@ -172,11 +171,19 @@ class Link:
         return future
 
     def _look(self) -> None:
-        """Whether the connection is still there: the driver does not always call when it was lost."""
+        """
+        Now and then: what has waited too long, and whether the connection is still there.
+
+        The driver does not always call when it was lost. One timer for all costs much less than one each.
+        """
         self._watch = None
         if self._client is None or not self._client.is_connected:
             self._end_all()
-        elif self._waiting:
+            return
+        now = self.loop.time()
+        for number in [number for number, (_, until, _) in self._waiting.items() if until <= now]:
+            self._settle(number, Silence.TIMED_OUT)
+        if self._waiting:
             self._watch = self.loop.call_later(_WATCH_S, self._look)
 
     def _end_all(self) -> None:
@@ -193,8 +200,7 @@ class Link:
     def _settle(self, number: int, answer: Answer) -> None:
         waiting = self._waiting.pop(number, None)
         if waiting is not None:
-            future, timer, _ = waiting
-            timer.cancel()
+            future = waiting[0]
             if not future.done():
                 future.set_result(answer)
 
@@ -258,6 +264,7 @@ class Link:
                 reconnect_time_wait=_WAIT_S,  # pyright: ignore[reportArgumentType] - passed on to asyncio.sleep
                 connect_timeout=_CONNECT_S,  # pyright: ignore[reportArgumentType] - passed on to asyncio.wait_for
                 ping_interval=_PING_S,
+                skip_subject_validation=True,  # ours are made of base64 and numbers
                 error_cb=self._noted,
                 closed_cb=self._lost,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ from pyarvo.memory.nats.link import Ask, Link, decode_answer
 __all__ = ["matches", "messages", "stored_of"]
 
 _WAIT_S: Final = 5.0
+_LOOK_S: Final = 0.25
 _BATCH: Final = 512
 _NO_MORE: Final = "404"
 _IDLE_NS: Final = 60_000_000_000
@@ -92,7 +94,7 @@ async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[
             if not due:
                 await client.publish(more, b'{"batch":%d,"no_wait":true}' % _BATCH, inbox)
                 due = _BATCH
-            message = await asyncio.wait_for(arrived.get(), _WAIT_S)
+            message = await _next(client, arrived)
             status = (message.headers or {}).get("Status")
             if status == _NO_MORE:  # the last ones were replaced or removed meanwhile
                 return
@@ -104,6 +106,22 @@ async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[
                 return
     except (TimeoutError, nats.errors.Error) as exc:
         raise MemoryUnavailable("a list was broken off: no answer in time") from exc
+
+
+async def _next(client: Client, arrived: asyncio.Queue[Msg]) -> Msg:
+    """
+    The next message.
+
+    Raises:
+        TimeoutError: None came in time, or the connection was lost.
+    """
+    until = monotonic() + _WAIT_S
+    while True:
+        try:
+            return await asyncio.wait_for(arrived.get(), _LOOK_S)
+        except TimeoutError:
+            if not client.is_connected or monotonic() >= until:
+                raise
 
 
 def stored_of(message: Msg, now: float) -> Stored:
