@@ -63,7 +63,7 @@ class RedisBackend:
 
     name: ClassVar[str] = "redis"
     immediate: ClassVar[bool] = False
-    batches: ClassVar[tuple[int, int]] = (32, 8)
+    batches: ClassVar[tuple[int, int]] = (64, 4)
     page: ClassVar[int] = 50_000
     takes_hashed_keys: ClassVar[bool] = False
     most_bodies: ClassVar[int | None] = None
