@@ -277,7 +277,7 @@ async def test_an_acquire_whose_answer_is_lost_is_asked_again_with_its_token() -
 async def test_a_server_that_falls_silent_is_hung_up_on() -> None:
     async with (
         proxied() as (proxy, url),
-        PostgresMachineMemory(url, schema=new_schema(), deadline_s=0.3) as memory,
+        PostgresMachineMemory(url, schema=new_schema(), deadline_s=1.5) as memory,
     ):
         lease = await memory.acquire("a")
         assert lease is not None

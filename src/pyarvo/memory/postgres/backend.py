@@ -11,12 +11,12 @@ from typing import ClassVar, Final
 import asyncpg
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Release
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres.connections import Lender, Record
 from pyarvo.memory.postgres.faults import asks_again, asks_singly, fault_of, is_broken
-from pyarvo.memory.postgres.rows import entry_of, key_of, parameters_of, stored_of
+from pyarvo.memory.postgres.rows import entry_of, key_of, parameters_of, parameters_of_image, stored_of
 from pyarvo.memory.postgres.telling import Texts, must_release, settled
 
 __all__ = ["PostgresBackend"]
@@ -58,6 +58,8 @@ class PostgresBackend:
 
     name: ClassVar[str] = "postgresql"
     immediate: ClassVar[bool] = False
+    takes_hashed_keys: ClassVar[bool] = False
+    most_bodies: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -186,6 +188,11 @@ class PostgresBackend:
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
         rows = await self._query("history", key_of(id)[0])
         return [(row["version"], row["data"]) for row in rows]
+
+    async def put(self, image: Image) -> bool:
+        parameters = parameters_of_image(image, self._options.history)
+        wait_ms = str(int(_LOCK_WAIT_S * 1_000))
+        return bool(await self._fetch(self._texts.plain("put"), [wait_ms, *parameters], writing=True))
 
     async def ping(self) -> None:
         await self._query("ping")

@@ -281,5 +281,28 @@ SELECT h.version, h.data
 FROM {schema}.history AS h JOIN {schema}.instance AS i ON i.serial = h.serial
 WHERE i.key = $1::bytea ORDER BY h.version DESC
 
+-- name: put
+-- A whole instance, its lease ended, unless its key is there; as many arrays of the journal as it has columns.
+WITH made AS (
+    INSERT INTO {schema}.instance (
+        key, id, version, fence, token, holder, granted_at, deleted_at, note, written,
+        orchestrator, orchestrator_version, status, parent, created_at, updated_at, data
+    )
+    VALUES ($2, $3, $4::bigint, $5, $6, $7, $8, $9, $10, $4::bigint > 0, $11, $12, $13, $14, $15, $16, $17)
+    ON CONFLICT (key) DO NOTHING
+    RETURNING serial
+),
+steps AS (
+    INSERT INTO {schema}.step (serial, version, event, event_key, token, digest, at, produced)
+    SELECT made.serial, s.*
+    FROM made, unnest($18::bigint[], $19::bytea[], $20::bytea[], $21::text[], $22::bytea[], $23::timestamptz[],
+                      $24::bytea[]) AS s
+),
+older AS (
+    INSERT INTO {schema}.history (serial, version, data)
+    SELECT made.serial, h.* FROM made, unnest($25::bigint[], $26::bytea[]) AS h
+)
+SELECT {settings} FROM made
+
 -- name: ping
 SELECT 1

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Any
 
 from pyarvo.errors import RecordCorrupt
 from pyarvo.events.labels import Labels
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import JournalEntry, Row
 
-__all__ = ["entry_of", "key_of", "moment", "parameters_of", "seconds", "stored_of"]
+__all__ = [
+    "entry_of",
+    "event_of",
+    "key_of",
+    "moment",
+    "parameters_of",
+    "parameters_of_image",
+    "raw_of",
+    "seconds",
+    "stored_of",
+]
 
 Record = Mapping[str, Any]
 
@@ -23,6 +33,13 @@ def key_of(id: str) -> tuple[bytes, bytes]:
     """The key of an instance, and its id as it is stored."""
     raw = id.encode()
     return sha256(raw).digest(), raw
+
+
+def event_of(id: str, event_key: str | None) -> bytes | None:
+    """The hash of instance and event key by which the journal finds a step."""
+    if event_key is None:
+        return None
+    return blake2b(event_key.encode(), digest_size=16, key=key_of(id)[0]).digest()
 
 
 def seconds(at: datetime | None) -> float:
@@ -89,13 +106,44 @@ def parameters_of(what: Find) -> tuple[Any, ...]:
     """The parameters of `matches`."""
     labels = (what.orchestrator, what.version, what.status, what.parent)
     return (
-        *(None if label is None else label.encode() for label in labels),
+        *map(raw_of, labels),
         what.root,
         what.held,
         _datetime(what.updated_before),
         _datetime(what.updated_after),
         what.deleted,
     )
+
+
+def parameters_of_image(image: Image, history: int) -> tuple[Any, ...]:
+    """The parameters of `put`, of the earlier records the latest *history*."""
+    stored, row, labels = image.stored, image.stored.row, image.stored.labels
+    journal, earlier = image.journal, image.history[:history]
+    return (
+        *key_of(stored.id),
+        *(row.version, row.fence, row.token, row.holder.encode()),
+        _datetime(row.granted_at or None),
+        _datetime(row.deleted_at),
+        row.note.encode(),
+        *map(raw_of, (labels.orchestrator, labels.version, labels.status, labels.parent)),
+        _datetime(stored.created_at),
+        _datetime(stored.updated_at),
+        row.data,
+        [entry.version for entry in journal],
+        [event_of(stored.id, entry.event_key) for entry in journal],
+        [raw_of(entry.event_key) for entry in journal],
+        [entry.token for entry in journal],
+        [entry.digest for entry in journal],
+        [_datetime(entry.at) for entry in journal],
+        [entry.produced for entry in journal],
+        [version for version, _ in earlier],
+        [data for _, data in earlier],
+    )
+
+
+def raw_of(text: str | None) -> bytes | None:
+    """Text as it is stored."""
+    return None if text is None else text.encode()
 
 
 def _datetime(at: float | None) -> datetime | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Final
 
 from pyarvo.errors import MemoryFault, RecordCorrupt
@@ -33,7 +32,7 @@ from pyarvo.memory.decide import (
     decide,
 )
 from pyarvo.memory.options import MemoryOptions
-from pyarvo.memory.postgres.rows import entry_of, key_of, moment, seconds
+from pyarvo.memory.postgres.rows import entry_of, event_of, key_of, moment, raw_of, seconds
 from pyarvo.memory.statements import load_statements
 
 __all__ = ["TELLINGS", "Telling", "Texts", "must_release", "settled"]
@@ -124,19 +123,8 @@ def _row(op: Op, answer: Answer) -> Row:
 _PARTS: Final = ("row", "consumed", "seen", "settings", "unchanged", "matches")
 
 
-def _raw(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
-
-
-def _event(op: Acquire | Commit) -> bytes | None:
-    """The hash of instance and event key by which the journal finds a step."""
-    if op.event_key is None:
-        return None
-    return blake2b(op.event_key.encode(), digest_size=16, key=key_of(op.id)[0]).digest()
-
-
 def _of_acquire(op: Acquire) -> tuple[Any, ...]:
-    return op.token, op.ttl_s, _event(op), op.holder.encode()
+    return op.token, op.ttl_s, event_of(op.id, op.event_key), op.holder.encode()
 
 
 def _of_commit(op: Commit) -> tuple[Any, ...]:
@@ -145,14 +133,14 @@ def _of_commit(op: Commit) -> tuple[Any, ...]:
         op.token,
         op.expected,
         op.release,
-        _event(op),
-        _raw(op.event_key),
+        event_of(op.id, op.event_key),
+        raw_of(op.event_key),
         op.digest,
         op.produced,
-        _raw(labels.orchestrator),
-        _raw(labels.version),
-        _raw(labels.status),
-        _raw(labels.parent),
+        raw_of(labels.orchestrator),
+        raw_of(labels.version),
+        raw_of(labels.status),
+        raw_of(labels.parent),
         op.data,
     )
 
