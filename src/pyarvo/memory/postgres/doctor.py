@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -150,7 +151,7 @@ async def _pooler(one: Connection, two: Connection, option: str) -> Finding:
 async def _knows_names(one: Connection, two: Connection) -> bool:
     """Whether a statement that *one* prepared is found when *two* keeps the backend that it was prepared on."""
     driver: Any = one
-    prepared = await driver.prepare("SELECT 1", name="pyarvo_doctor")
+    prepared = await driver.prepare("SELECT 1", name=f"pyarvo_doctor_{os.urandom(4).hex()}")
     try:
         async with two.transaction():
             await two.fetchval("SELECT 1")
