@@ -98,7 +98,8 @@ class _Asking:
         self._getter = getter
 
     def __getattr__(self, name: str) -> Any:
-        return self._getter()
+        provider = self._getter()
+        return None if "Proxy" in type(provider).__name__ else provider
 
 
 def _learn(traces: Any, metrics: Any) -> Recorder | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics, trace
 
@@ -27,15 +28,30 @@ class Recorder(NamedTuple):
     meters: Meters | None
 
 
+# One set of instruments a provider: a second one of the same names would be told nothing.
+_instruments: WeakKeyDictionary[metrics.MeterProvider, Meters] = WeakKeyDictionary()
+
+
 def recorder(tracers: trace.TracerProvider | None, meters: metrics.MeterProvider | None) -> Recorder | None:
     """What records with these providers; None when they are none that record."""
-    release = version("pyarvo")
-    tracer = None if tracers is None else tracers.get_tracer(SCOPE, release)
-    if isinstance(tracer, trace.NoOpTracer | trace.ProxyTracer):
-        tracer = None
-    meter = None if meters is None else meters.get_meter(SCOPE, release)
-    if isinstance(meter, metrics.NoOpMeter) or isinstance(meters, metrics.NoOpMeterProvider):
-        meter = None
-    if tracer is None and meter is None:
+    tracer, instruments = _tracer(tracers), _meters(meters)
+    return None if tracer is None and instruments is None else Recorder(tracer, instruments)
+
+
+def _tracer(provider: trace.TracerProvider | None) -> trace.Tracer | None:
+    if provider is None:
         return None
-    return Recorder(tracer, None if meter is None else Meters(meter))
+    tracer = provider.get_tracer(SCOPE, version("pyarvo"))
+    return None if isinstance(tracer, trace.NoOpTracer | trace.ProxyTracer) else tracer
+
+
+def _meters(provider: metrics.MeterProvider | None) -> Meters | None:
+    if provider is None:
+        return None
+    instruments = _instruments.get(provider)
+    if instruments is None:
+        meter = provider.get_meter(SCOPE, version("pyarvo"))
+        if isinstance(meter, metrics.NoOpMeter):
+            return None
+        instruments = _instruments[provider] = Meters(meter)
+    return instruments
