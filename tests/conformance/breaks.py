@@ -794,7 +794,7 @@ BREAKS: tuple[Break, ...] = (
         MEMORY,
     ),
     Break(
-        "queries:QueryLevel.instances",
+        "queries:QueryLevel._page",
         "str(found[limit - 1].serial)",
         "str(found[limit].serial)",
         ("test_q5_pages_are_stable_while_instances_come_and_go",),

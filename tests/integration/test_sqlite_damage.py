@@ -69,7 +69,7 @@ async def fault_at(path: Path, id: str = "a0") -> MemoryFault:
             await memory.ping()
     assert type(read.value) is type(acquired.value) is type(pinged.value)
     assert (read.value.id, read.value.operation) == (id, "read")
-    assert str(path) in str(acquired.value)
+    assert str(path) in str(pinged.value)
     return acquired.value
 
 
