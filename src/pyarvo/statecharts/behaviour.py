@@ -18,7 +18,7 @@ from pyarvo.statecharts.model import Action, Deferred, Guard, Kind, State
 from pyarvo.statecharts.plain import copy_plain
 from pyarvo.statecharts.targets import find_by_id, find_path
 
-__all__ = ["RESERVED_ACTIONS", "Behaviour", "call_with", "label_of"]
+__all__ = ["RESERVED_ACTIONS", "Behaviour", "arity", "call_with", "label_of"]
 
 RESERVED_ACTIONS = frozenset({"enqueueArvoEvent", "enqueue_arvo_event"})
 """Action names with a meaning of their own: `{"type": "enqueueArvoEvent", "params": event}`."""
@@ -146,9 +146,9 @@ def call_with(function: Callable[..., Any], path: str) -> Callable[[Any, Any, An
     A third parameter with a default is given only when there are params.
 
     Raises:
-        InvalidMachine: It needs more than three arguments, or others than positional ones.
+        InvalidMachine: It is async, needs more than three arguments, or others than positional ones.
     """
-    takes, needs = _arity(function, path)
+    takes, needs = arity(function, path)
     if needs > 3:
         raise InvalidMachine(
             path, f"a callable takes (context, event[, params]); this one needs {needs} arguments"
@@ -166,7 +166,16 @@ def call_with(function: Callable[..., Any], path: str) -> Callable[[Any, Any, An
     )
 
 
-def _arity(function: Callable[..., Any], path: str) -> tuple[int, int]:
+def arity(function: Callable[..., Any], path: str) -> tuple[int, int]:
+    """
+    How many positional arguments a user's callable takes at most and needs at least.
+
+    Raises:
+        InvalidMachine: It is async, or needs others than positional ones.
+    """
+    called = getattr(type(function), "__call__", None)  # noqa: B004 - an object may have an async __call__
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called):
+        raise InvalidMachine(path, "the callables of a machine are synchronous; this one is async")
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # some built-ins have no signature

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pyarvo.errors import InvalidMachine
 from pyarvo.statecharts.actions import Assign, Emit, EnqueueArvoEvent, Raise
-from pyarvo.statecharts.behaviour import RESERVED_ACTIONS, Behaviour, call_with, label_of
+from pyarvo.statecharts.behaviour import RESERVED_ACTIONS, Behaviour, arity, call_with, label_of
 from pyarvo.statecharts.definition import (
     Written,
     at,
@@ -247,8 +247,10 @@ def _output(value: Any, path: str) -> Deferred:
 def _context_factory(value: Any) -> Callable[[Any], Any]:
     """`(input) -> context`, of a definition's `context`: a mapping, a callable, or nothing."""
     if callable(value):
-        make = call_with(value, "context")
-        return lambda given: make(given, None, None)
+        takes, needs = arity(value, "context")
+        if needs > 1:
+            raise InvalidMachine("context", f"a factory takes (input); this one needs {needs} arguments")
+        return value if takes else lambda _given: value()
     if value is None:
         return lambda _given: {}
     if not isinstance(value, Mapping):

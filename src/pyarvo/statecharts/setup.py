@@ -191,6 +191,9 @@ def setup_arvo_machine(
         raise InvalidMachine("delays", "machines have no timers")
     if context is not None and not (isinstance(context, type) and issubclass(context, BaseModel)):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign
         raise InvalidMachine("context", "must be a pydantic model class")
+    for option, named in (("actions", actions), ("guards", guards)):
+        if named is not None and not isinstance(named, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign
+            raise InvalidMachine(option, f"must map names to {option}")
     own, services = _check_contracts(contracts)
     setup = ArvoMachineSetup(
         MachineContracts(own, MappingProxyType(services)), context, dict(actions or {}), dict(guards or {})
@@ -202,6 +205,8 @@ def setup_arvo_machine(
 def _check_contracts(
     contracts: SetupContracts,
 ) -> tuple[VersionedArvoContract, dict[str, VersionedArvoContract]]:
+    if not isinstance(contracts, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign
+        raise InvalidMachine("contracts", "must be a mapping with `self` and `services`")
     given = cast("Mapping[str, Any]", contracts)
     for key in given:
         if key not in ("self", "services"):
@@ -209,9 +214,12 @@ def _check_contracts(
     own = given.get("self")
     if not isinstance(own, VersionedArvoContract) or not own.is_orchestrator:
         raise InvalidMachine("contracts.self", "must be a version of an orchestrator contract")
+    asked: object = given.get("services")
+    if asked is not None and not isinstance(asked, Mapping):
+        raise InvalidMachine("contracts.services", "must map names to versions of contracts")
     services: dict[str, VersionedArvoContract] = {}
     uris = {own.uri: "self"}
-    for name, service in dict(given.get("services") or {}).items():
+    for name, service in cast("Mapping[str, object]", asked or {}).items():
         path = at("contracts.services", name)
         if not isinstance(service, VersionedArvoContract):
             raise InvalidMachine(path, f"must be a version of a contract, not {type(service).__name__}")

@@ -26,6 +26,18 @@ def needs_keyword(_a: Any, *, word: str) -> str:
     return word
 
 
+def needs_two(_input: Any, _event: Any) -> dict[str, Any]:
+    return {}
+
+
+async def waits(_context: Any) -> bool:
+    return False
+
+
+class Waits:
+    async def __call__(self, _context: Any) -> None: ...
+
+
 FAULTS: list[tuple[str, Any, str, str]] = [
     ("not a mapping", [], "(root)", "a definition is a mapping, not list"),
     ("a key that is no text", {1: "x"}, "(root)", "the key 1 is not a text"),
@@ -200,6 +212,15 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         a(entry={"type": "enqueueArvoEvent"}),
         "states.a.entry.params",
         "needs the event",
+    ),
+    ("an async action", a(entry=waits), "states.a.entry", "synchronous"),
+    ("an async guard", a(on={"E": {"guard": waits}}), "states.a.on.E.guard", "synchronous"),
+    ("an object with an async call", a(entry=Waits()), "states.a.entry", "synchronous"),
+    (
+        "a context factory of two",
+        {"context": needs_two, "initial": "a", "states": {"a": {}}},
+        "context",
+        "takes (input)",
     ),
     ("a callable of four", a(entry=needs_four), "states.a.entry", "this one needs 4 arguments"),
     (

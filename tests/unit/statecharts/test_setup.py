@@ -98,6 +98,8 @@ def test_a_machine_without_an_id_is_named_by_its_source() -> None:
             "contracts.services.self",
         ),
         ({"self": orchestrator(), "services": {}, "events": {}}, "contracts.events"),
+        ({"self": orchestrator(), "services": [ADD]}, "contracts.services"),
+        (None, "contracts"),
     ],
 )
 def test_contracts_that_do_not_belong_together_are_refused(contracts: Any, path: str) -> None:
@@ -116,6 +118,8 @@ def test_contracts_that_do_not_belong_together_are_refused(contracts: Any, path:
         ({"actions": {"enqueue_arvo_event": print}}, "actions.enqueue_arvo_event"),
         ({"actions": {"x": 1}}, "actions.x"),
         ({"guards": {"x": 1}}, "guards.x"),
+        ({"actions": 5}, "actions"),
+        ({"guards": ["x"]}, "guards"),
         ({"context": dict}, "context"),
         ({"context": Number()}, "context"),
     ],
