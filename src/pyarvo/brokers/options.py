@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypedDict
 
 from pyarvo.brokers.delivery import DeadLetter, RetryPolicy
+from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoEvent
 
-__all__ = ["BrokerOptions", "OnDeadLetter", "OnDomainedEvent"]
+__all__ = ["BrokerOptions", "OnDeadLetter", "OnDomainedEvent", "check_options"]
 
 OnDomainedEvent = Callable[[ArvoEvent], Awaitable[Any] | Any]
 OnDeadLetter = Callable[[DeadLetter], Awaitable[Any] | Any]
@@ -43,3 +44,22 @@ class BrokerOptions(TypedDict, total=False):
     on_dead_letter: OnDeadLetter | None
     dead_letter_limit: int
     sleep: Callable[[float], Awaitable[None]]
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """
+    Refuse what is no option, and callbacks that cannot be called.
+
+    Raises:
+        InvalidOption: With the name of the option.
+    """
+    known = BrokerOptions.__annotations__
+    for name, value in options.items():
+        if name not in known:
+            raise InvalidOption(name, f"is unknown; known are {', '.join(sorted(known))}")
+        if name.startswith("on_") and not (value is None or callable(value)):
+            raise InvalidOption(name, "must be a function")
+    if not isinstance(options.get("retry"), RetryPolicy | None):
+        raise InvalidOption("retry", "must be a RetryPolicy")
+    if not callable(options.get("sleep", callable)):
+        raise InvalidOption("sleep", "must be a function")

@@ -20,7 +20,7 @@ from pyarvo.brokers.delivery import (
     RetryPolicy,
 )
 from pyarvo.brokers.lanes import Lane, Lanes
-from pyarvo.brokers.options import BrokerOptions, OnDomainedEvent
+from pyarvo.brokers.options import BrokerOptions, OnDomainedEvent, check_options
 from pyarvo.brokers.places import Places
 from pyarvo.errors import (
     BrokerClosed,
@@ -73,8 +73,11 @@ class SimpleEventBroker:
     """
 
     def __init__(self, handlers: Iterable[EventHandler], **options: Unpack[BrokerOptions]) -> None:
+        check_options(options)
         self._handlers: dict[str, EventHandler] = {}
         for handler in handlers:
+            if not isinstance(handler, EventHandler):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+                raise ConfigViolation(f"handlers: {type(handler).__name__} has no source and execute")
             if handler.source in self._handlers:
                 raise ConfigViolation(f"handlers: two of them have the source {handler.source!r}")
             self._handlers[handler.source] = handler
@@ -400,8 +403,8 @@ def _checked(event: object) -> ArvoEvent:
     return event
 
 
-def _bounded(option: str, value: int, least: int) -> int:
-    if value < least:
+def _bounded(option: str, value: object, least: int) -> int:
+    if not isinstance(value, int) or value < least:
         raise InvalidOption(option, f"must be {least} or more, is {value!r}")
     return value
 

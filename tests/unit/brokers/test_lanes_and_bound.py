@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from tests.unit.brokers.conftest import Handler, event, settled
@@ -219,11 +220,28 @@ def test_two_handlers_of_one_source_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("max_pending", 0), ("max_concurrency", 0), ("dead_letter_limit", -1)]
+    ("option", "value"),
+    [
+        ("max_pending", 0),
+        ("max_concurrency", 0),
+        ("dead_letter_limit", -1),
+        ("max_pending", "many"),
+        ("max_concurrency", None),
+        ("retry", 5),
+        ("on_domained_event", 5),
+        ("on_dead_letter", "print"),
+        ("sleep", None),
+        ("on_domained_events", print),
+    ],
 )
-def test_options_out_of_bounds_are_refused(option: str, value: int) -> None:
+def test_options_out_of_bounds_are_refused(option: str, value: Any) -> None:
     with pytest.raises(InvalidOption, match=option):
-        SimpleEventBroker([], **{option: value})  # pyright: ignore[reportArgumentType] - the name is a parameter
+        SimpleEventBroker([], **{option: value})
+
+
+def test_what_is_no_handler_is_refused() -> None:
+    with pytest.raises(ConfigViolation, match="int has no source"):
+        create_simple_event_broker([5])  # pyright: ignore[reportArgumentType] - on purpose
 
 
 async def test_what_is_no_event_is_refused() -> None:
