@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -21,6 +21,7 @@ __all__ = [
     "LazyMapping",
     "ResumableCall",
     "caller_cancelled",
+    "check_contract",
     "check_functions",
 ]
 
@@ -139,14 +140,27 @@ def caller_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-def check_functions(handler: Mapping[str, object], contract: ArvoContract) -> None:
+def check_contract(contract: object, option: str) -> None:
     """
-    Check that every function is async and belongs to a version.
+    Check that *contract* is a whole contract, not one version of it.
+
+    Raises:
+        ConfigViolation: It is not.
+    """
+    if not isinstance(contract, ArvoContract):
+        raise ConfigViolation(f"{option}: must be a contract with all its versions")
+
+
+def check_functions(handler: object, contract: ArvoContract) -> None:
+    """
+    Check that there are functions, that every one is async and belongs to a version.
 
     Raises:
         ConfigViolation: It is not so.
     """
-    for version, function in handler.items():
+    if not isinstance(handler, Mapping) or not handler:
+        raise ConfigViolation("handler: must map versions to async functions, at least one")
+    for version, function in cast("Mapping[object, object]", handler).items():
         if version not in contract.versions:
             raise ConfigViolation(f"handler: {contract.type} has no version {version!r}")
         called = getattr(type(function), "__call__", None)  # noqa: B004 - an object may have an async __call__

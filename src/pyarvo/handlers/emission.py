@@ -137,6 +137,8 @@ def read_domains(
     Raises:
         ConfigViolation: A kind is unknown, or its domains are no list of domains.
     """
+    if given is not None and not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise ConfigViolation("default_event_emission_domains: must map kinds of events to lists of domains")
     for kind, domains in (given or {}).items():
         if kind not in defaults:
             raise ConfigViolation(

@@ -230,14 +230,20 @@ def orchestration_domains(given: Domains | None) -> Domains:
     )
 
 
-def check_services(contract_uri: str, services: Mapping[str, VersionedArvoContract]) -> None:
+def check_services(contract_uri: str, services: object) -> None:
     """
     Check that an orchestrator asks each contract in one version, and not itself.
 
     Raises:
-        ConfigViolation: Two services share a URI, or one has the orchestrator's own.
+        ConfigViolation: They are no versions of contracts; two share a URI, or one has the orchestrator's own.
     """
-    uris = [service.uri for service in services.values()]
+    if not isinstance(services, Mapping):
+        raise ConfigViolation("services: must map names to versions of contracts")
+    uris: list[str] = []
+    for name, service in cast("Mapping[object, object]", services).items():
+        if not isinstance(service, VersionedArvoContract):
+            raise ConfigViolation(f"services: {name!r} must be one version of a contract")
+        uris.append(service.uri)
     if len(set(uris)) != len(uris):
         raise ConfigViolation("services: every contract may be there once, in one version")
     if contract_uri in uris:

@@ -16,7 +16,7 @@ from pyarvo.errors import (
     ViolationError,
 )
 from pyarvo.events import ArvoDomain, ArvoEvent, parse_dataschema
-from pyarvo.handlers.call import CallDomain, HandlerCall, caller_cancelled, check_functions
+from pyarvo.handlers.call import CallDomain, HandlerCall, caller_cancelled, check_contract, check_functions
 from pyarvo.handlers.emission import (
     Emission,
     Outbox,
@@ -169,6 +169,8 @@ class ArvoEventHandler:
     def _put(self, outbox: Outbox, output: object, event: ArvoEvent, contract: VersionedArvoContract) -> None:
         try:
             asked = read_emission(output)
+            if asked.type not in contract.emits:
+                raise contract.unknown_emit(asked.type)
             outbox.put(
                 asked,
                 contract.validate_emit(asked.type, asked.data),
@@ -207,6 +209,7 @@ def create_arvo_event_handler(
     Raises:
         ConfigViolation: A version has no function, a function has no version or is not async.
     """
+    check_contract(contract, "contract")
     check_functions(handler, contract)
     missing = [version for version in contract.versions if version not in handler]
     if missing:

@@ -171,6 +171,8 @@ def create_arvo_orchestrator(
         ConfigViolation: There is no machine, or they do not belong together.
         InvalidOption: The lease is too short or too long.
     """
+    if not isinstance(machines, list | tuple) or not all(isinstance(one, ArvoMachine) for one in machines):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise ConfigViolation("machines: must be a list of what `create_machine` makes")
     if not machines:
         raise ConfigViolation("machines: at least one is needed")
     by_version: dict[str, ArvoMachine] = {}

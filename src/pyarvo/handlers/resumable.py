@@ -10,7 +10,14 @@ import msgspec
 from pyarvo.contracts import ArvoContract, VersionedArvoContract
 from pyarvo.errors import ConfigViolation, ContractViolation
 from pyarvo.events import ArvoEvent
-from pyarvo.handlers.call import CallContracts, CallDomain, LazyMapping, ResumableCall, check_functions
+from pyarvo.handlers.call import (
+    CallContracts,
+    CallDomain,
+    LazyMapping,
+    ResumableCall,
+    check_contract,
+    check_functions,
+)
 from pyarvo.handlers.emission import Emission, ErrorData, check_executionunits
 from pyarvo.handlers.exchange import Domains, Exchange, check_services, orchestration_domains
 from pyarvo.handlers.observed import Observed
@@ -302,7 +309,10 @@ def create_arvo_resumable(
             or belongs to no version.
         InvalidOption: The lease is too short or too long.
     """
+    if not isinstance(contracts, Mapping) or not {"self", "services"} <= contracts.keys():  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise ConfigViolation("contracts: must be a mapping with `self` and `services`")
     contract = contracts["self"]
+    check_contract(contract, "contracts.self")
     if not contract.is_orchestrator:
         raise ConfigViolation(f"contracts.self: {contract.uri} is no orchestrator contract")
     check_services(contract.uri, contracts["services"])

@@ -20,6 +20,7 @@ import msgspec
 
 from pyarvo.contracts import PARENT_SUBJECT, create_arvo_error
 from pyarvo.errors import (
+    ConfigViolation,
     EventConsumed,
     ExecutionViolation,
     InvalidRecord,
@@ -114,6 +115,8 @@ class Stepper:
     __slots__ = ("_core", "_lease_ttl_s", "_memory", "_source")
 
     def __init__(self, *, source: str, memory: MachineMemory, core: Core, lease_ttl_s: float | None) -> None:
+        if not isinstance(memory, MachineMemory):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise ConfigViolation("memory: must have the four verbs read, write, lock and unlock")
         self._source = source
         self._memory = leased(memory)
         self._core = core

@@ -338,7 +338,9 @@ def plain(call: HandlerCall) -> None:
 @pytest.mark.parametrize(
     ("handler", "says"),
     [
-        ({}, "has no function"),
+        ({}, "at least one"),
+        (None, "at least one"),
+        ({"2.0.0": answer_nothing}, "no version"),
         ({"1.0.0": plain}, "must be async"),
         ({"1.0.0": answer_nothing, "2.0.0": answer_nothing}, "has no version '2.0.0'"),
     ],
@@ -348,7 +350,20 @@ def test_functions_must_fit_the_contract(world: Any, handler: Any, says: str) ->
         create_arvo_event_handler(contract=world.add, executionunits=2, handler=handler)
 
 
-@pytest.mark.parametrize("domains", [{"services": [None]}, {"emits": "audit"}, {"emits": ["No Domain"]}])
+def test_a_handler_is_of_a_whole_contract(world: Any) -> None:
+    given: list[Any] = [None, world.add.version("1.0.0")]
+    for contract in given:
+        with pytest.raises(ConfigViolation, match="contract: must be a contract with all"):
+            create_arvo_event_handler(contract=contract, executionunits=2, handler={"1.0.0": answer_nothing})
+
+
+async def test_the_error_event_is_not_a_functions_to_send(world: Any) -> None:
+    told = {"errorName": "Mine", "errorMessage": "m", "errorStack": None}
+    with pytest.raises(ContractViolation, match="emits no 'sys"):
+        await answering(world, {"type": "sys.com.calc.add.error", "data": told}).execute(world.request())
+
+
+@pytest.mark.parametrize("domains", [{"services": [None]}, {"emits": "audit"}, {"emits": ["No Domain"]}, 5])
 def test_default_domains_must_be_of_known_kinds(world: Any, domains: Any) -> None:
     with pytest.raises(ConfigViolation, match="default_event_emission_domains"):
         answering(world, SUCCESS, default_event_emission_domains=domains)

@@ -384,6 +384,23 @@ def test_machines_must_belong_together(world: Any, memory: Any) -> None:
         orchestrator(world, memory, machine(world, ADDING), machine(world, ADDING))
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("machines", None),
+        ("machines", ["machine"]),
+        ("machines", 5),
+        ("memory", None),
+        ("memory", object()),
+        ("default_event_emission_domains", 5),
+    ],
+)
+def test_options_of_another_kind_are_named(world: Any, memory: Any, option: str, value: Any) -> None:
+    options: Any = {"memory": memory, "executionunits": 1, "machines": [machine(world, ADDING)]}
+    with pytest.raises(ConfigViolation, match=option):
+        create_arvo_orchestrator(**{**options, option: value})
+
+
 @pytest.mark.parametrize("units", [True, "5", float("nan"), None])
 def test_executionunits_must_be_a_number(world: Any, memory: Any, units: Any) -> None:
     with pytest.raises(ConfigViolation, match="executionunits"):

@@ -302,6 +302,27 @@ def plain(call: ResumableCall) -> None:
     """No async function."""
 
 
+@pytest.mark.parametrize("contracts", [None, {}, "no", {"self": None}, {"services": {}}])
+def test_contracts_are_given_as_self_and_services(world: Any, memory: Any, contracts: Any) -> None:
+    with pytest.raises(ConfigViolation, match="`self` and `services`"):
+        resumable(world, memory, Script(), contracts=contracts)
+
+
+def test_contracts_of_another_kind_are_named(world: Any, memory: Any) -> None:
+    given: list[tuple[Any, str]] = [
+        ({"self": world.job.version("1.0.0"), "services": {}}, r"contracts\.self"),
+        ({"self": world.job, "services": None}, "services"),
+        ({"self": world.job, "services": {"add": world.add}}, "'add' must be one version"),
+    ]
+    for contracts, named in given:
+        with pytest.raises(ConfigViolation, match=named):
+            resumable(world, memory, Script(), contracts=contracts)
+    handlers: list[Any] = [None, {}, "no"]
+    for handler in handlers:
+        with pytest.raises(ConfigViolation, match="at least one"):
+            resumable(world, memory, Script(), handler=handler)
+
+
 def test_set_up_faults_are_named(world: Any, memory: Any) -> None:
     script = Script()
     add = world.add.version("1.0.0")
