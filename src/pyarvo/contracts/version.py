@@ -75,7 +75,7 @@ class VersionedArvoContract:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     domain: str | None = None
 
-    @property
+    @cached_property
     def type(self) -> str:
         """Event type that the handler accepts."""
         return self.accepts.type

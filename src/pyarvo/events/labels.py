@@ -44,12 +44,13 @@ def labels(id: str, data: Mapping[str, Any]) -> Labels:
         data: The record.
     """
     orchestrator, version = _orchestrator(id)
-    failed = data.get("executionStatus") == "failure"
+    status = "failure" if data.get("executionStatus") == "failure" else data.get("status")
+    parent = data.get("parentSubject")
     return Labels(
         orchestrator=orchestrator,
         version=version,
-        status="failure" if failed else _text(data.get("status")),
-        parent=_text(data.get("parentSubject")),
+        status=status if isinstance(status, str) else None,
+        parent=parent if isinstance(parent, str) else None,
     )
 
 
@@ -60,7 +61,3 @@ def _orchestrator(id: str) -> tuple[str | None, str | None]:
     except InvalidSubject:
         return None, None
     return subject.orchestrator_name, subject.orchestrator_version
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

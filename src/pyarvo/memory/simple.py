@@ -100,10 +100,10 @@ class SimpleBackend:
         entry.row = (
             row if row.written is None and row.consumed is None else replace(row, written=None, consumed=None)
         )
-        if isinstance(op, Commit):
+        if type(op) is Commit:
             if row.version != before.version and isinstance(outcome, Committed):
                 self._keep(entry, before, op, now)
-        elif isinstance(outcome, Deleted) and row is not before:
+        elif type(outcome) is Deleted and row is not before:
             self._entries[op.id] = forgotten = _Entry(entry.serial, entry.created_at, self._options.history)
             forgotten.row, forgotten.updated_at = row, now
         return outcome
@@ -199,12 +199,12 @@ def _seen(entry: _Entry | None, op: Op) -> Row:
     """The row as `decide` wants it: with what the journal says of this operation."""
     if entry is None:
         return Row()
-    if isinstance(op, Commit):
+    if type(op) is Commit:
         consumed = None if op.event_key is None else entry.by_key.get(op.event_key)
         written = entry.by_version.get(op.expected + 1)
         if consumed is not None or written is not None:
             return replace(entry.row, consumed=consumed, written=written)
-    elif isinstance(op, Acquire) and op.event_key is not None:
+    elif type(op) is Acquire and op.event_key is not None:
         consumed = entry.by_key.get(op.event_key)
         if consumed is not None:
             return replace(entry.row, consumed=consumed)
