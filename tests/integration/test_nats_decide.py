@@ -29,6 +29,8 @@ from pyarvo.memory.decide import (
     Release,
     Renew,
 )
+from pyarvo.memory.nats import backend, entry
+from pyarvo.memory.nats import steps as steps_at_rest
 from pyarvo.memory.nats.backend import NatsBackend
 from pyarvo.memory.nats.bucket import BucketOptions
 from pyarvo.memory.nats.link import Address
@@ -137,9 +139,16 @@ async def now_asked(op: Op, id: str, reference: SimpleBackend) -> Op:
     return replace(op, **values)
 
 
+@pytest.mark.parametrize("pages", [256, 2])
 @given(sequence=st.lists(moves(), max_size=30))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_loop_answers_as_decide_does(url: str, sequence: list[list[Move]]) -> None:
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_loop_answers_as_decide_does(
+    url: str, pages: int, monkeypatch: pytest.MonkeyPatch, sequence: list[list[Move]]
+) -> None:
+    for module in (entry, steps_at_rest, backend):
+        monkeypatch.setattr(module, "PAGE", pages)
+    for module in (entry, steps_at_rest):
+        monkeypatch.setattr(module, "JOURNAL", 2 if pages == 2 else 128)
     asyncio.run(_both(url, [move for some in sequence for move in some]))
 
 

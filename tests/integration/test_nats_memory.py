@@ -31,9 +31,10 @@ from pyarvo.memory import Find, Lease, LeasedMemory, MemoryOptions, Step, open_m
 from pyarvo.memory.decide import Acquire, Acquired, Denied
 from pyarvo.memory.nats import NatsMachineMemory
 from pyarvo.memory.nats.backend import NatsBackend
-from pyarvo.memory.nats.entry import HEADER, JOURNAL
+from pyarvo.memory.nats.entry import HEADER
 from pyarvo.memory.nats.keys import BLOCK, Keys
 from pyarvo.memory.nats.link import Link
+from pyarvo.memory.nats.steps import JOURNAL, PAGE
 
 PRODUCED = ({"type": "t", "data": {"n": 1}},)
 
@@ -250,6 +251,35 @@ async def test_bodies_of_the_last_128_steps_are_kept(
     kept = await subjects(client, bucket, "s")
     # The newest stands in the entry until its successor comes: the lease above moved it out.
     assert JOURNAL <= len(kept) <= JOURNAL + BLOCK
+
+
+async def test_event_keys_move_to_pages_and_are_found_there(
+    memory: NatsMachineMemory, client: Client, bucket: str
+) -> None:
+    count = 2 * PAGE + JOURNAL + 1
+    first = await held(memory)
+    await memory.commit(first, {"n": 1}, step=Step("k1"))
+    await steps(memory, count - 1, first=2)
+    assert len(await subjects(client, bucket, "k")) == 2
+    store = await _backend(memory)._store()
+    entry = (await store.load("a", monotonic() + 5)).entry
+    assert entry is not None
+    assert (entry.paged, len(entry.slots)) == (2 * PAGE, 28 * (count - 2 * PAGE))
+    for n in (1, 2, PAGE, PAGE + 1, 2 * PAGE, 2 * PAGE + 1, count):
+        replay = await memory.acquire("a", event_key=f"k{n}")
+        assert replay is not None
+        assert replay.replay is not None
+        assert replay.replay.version == n
+    # A repeat is recognised however old its step is (C9).
+    repeat = Lease("a", token=first.token, fence=1, version=0, data=None, ttl_s=30, sent_at=0.0)
+    assert await memory.commit(repeat, {"n": 1}, step=Step("k1")) == 1
+    journal = await memory.journal("a", after=PAGE - 2, limit=5)
+    assert [step.version for step in journal] == [PAGE - 1, PAGE, PAGE + 1, PAGE + 2, PAGE + 3]
+    await api(client, f"STREAM.PURGE.KV_{bucket}", {"filter": f"$KV.{bucket}.k.>"})
+    assert await memory.read("a") == {"n": count}
+    with pytest.raises(RecordCorrupt, match="page"):
+        await memory.acquire("a", event_key="k1")
+    await memory.delete("a")
 
 
 async def test_an_acquire_that_follows_reads_nothing_and_a_step_is_two_round_trips(

@@ -90,9 +90,12 @@ def test_a_header_that_makes_no_sense_is_corrupt(header: bytes | None) -> None:
 def test_negative_lengths_are_corrupt() -> None:
     header, payload = written().encode()
     size = len(written().last)
-    assert header.endswith(f",7,{size}]")
-    with pytest.raises(RecordCorrupt):
-        Entry.decode("a", 1, header.removesuffix(f",{size}]") + ",-28]", payload[: 7 - 28 + 28])
+    assert header.endswith(f",7,{size},0]")
+    for wrong in (",-28,0]", f",{size},-7]"):
+        with pytest.raises(RecordCorrupt):
+            Entry.decode("a", 1, header.removesuffix(f",{size},0]") + wrong, payload[: 7 + 28 - 28])
+        with pytest.raises(RecordCorrupt):
+            Entry.decode("a", 1, header.removesuffix(f",{size},0]") + wrong, payload)
 
 
 def test_an_entry_of_another_instance_is_corrupt() -> None:

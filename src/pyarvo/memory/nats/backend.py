@@ -21,6 +21,7 @@ from pyarvo.memory.nats.entry import Entry, is_forgotten
 from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Address, Link
 from pyarvo.memory.nats.scan import matches, messages, stored_of
+from pyarvo.memory.nats.steps import PAGE
 from pyarvo.memory.nats.store import Clock, Store
 from pyarvo.memory.nats.sweep import sweep
 from pyarvo.memory.options import MemoryOptions
@@ -182,15 +183,13 @@ class NatsBackend:
         entry = await self._entry(store, id)
         if entry is None:
             return []
-        last = entry.row.version
+        last, until = entry.row.version, monotonic() + self._options.deadline_s
+        first = max(0, after) + 1
+        pages = await store.pages(entry, range((first - 1) // PAGE, entry.paged // PAGE), until)
+        slots = {version: entry.slot(version, pages) for version in range(first, last + 1)}
         kept_from = last - store.journal + 1
-        versions = [
-            version
-            for version in range(max(0, after) + 1, last + 1)
-            if version >= kept_from or entry.slot(version).key is not None
-        ]
-        until = monotonic() + self._options.deadline_s
-        found = [store.step(entry, version, until) for version in versions[:limit]]
+        shown = [version for version, slot in slots.items() if version >= kept_from or slot.key is not None]
+        found = [store.step(entry, version, slots[version], until) for version in shown[:limit]]
         return await asyncio.gather(*found)
 
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:

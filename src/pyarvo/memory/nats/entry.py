@@ -7,15 +7,19 @@ need not carry records about. Its payload is four blocks whose lengths the heade
     record   the encoded record, as it is
     last     the step that made the current version (event key, time, produced events); it moves to a key of its
              own before the next write takes its place here
-    slots    28 bytes for every write: a hash of its event key (zeros: none), a hash of its token and digest, by
-             which a repeat is recognised, and when it was (seconds, 32 bits)
+    older    4 bytes for every write whose slot was moved to a page: the first of the hash of its event key
+    slots    28 bytes for every other write: a hash of its event key (zeros: none), a hash of its token and digest,
+             by which a repeat is recognised, and when it was (seconds, 32 bits)
+
+So that an entry grows by 4 bytes a write and not by 28, slots move to pages of their own, 256 at a time, once they are
+older than the steps whose bodies are kept. A page is looked at only when the first bytes of a hash fit.
 """
 
 from __future__ import annotations
 
-import struct
-from hashlib import blake2b
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -25,31 +29,27 @@ from pyarvo.errors import RecordCorrupt, SchemaTooNew
 from pyarvo.events.labels import Labels
 from pyarvo.memory.decide import Acquire, Commit, JournalEntry, Op, Row, is_held
 from pyarvo.memory.nats.keys import body_hash
+from pyarvo.memory.nats.steps import (
+    FIRST,
+    JOURNAL,
+    PAGE,
+    SLOT_SIZE,
+    Slot,
+    StepBody,
+    decode_body,
+    encode_body,
+    find_parts,
+    firsts_of,
+    mark_of,
+    pack_slot,
+    unpack_slot,
+)
 
-__all__ = [
-    "HEADER",
-    "JOURNAL",
-    "SCHEMA",
-    "Entry",
-    "Meta",
-    "StepBody",
-    "decode_body",
-    "decode_meta",
-    "encode_body",
-    "is_forgotten",
-    "labels_of",
-    "new_entry",
-]
+__all__ = ["HEADER", "SCHEMA", "Entry", "Meta", "decode_meta", "is_forgotten", "labels_of", "new_entry"]
 
 SCHEMA: Final = 1
 
 HEADER: Final = "Pyarvo-Entry"
-
-JOURNAL: Final = 128
-"""Most steps whose bodies are kept."""
-
-_SLOT: Final = struct.Struct(">16s8sI")
-_NO_KEY: Final = bytes(16)
 
 
 class Meta(Struct, frozen=True, array_like=True):
@@ -73,6 +73,7 @@ class Meta(Struct, frozen=True, array_like=True):
     record_size: int
     """-1 = no record."""
     last_size: int
+    paged: int
 
     def row(self, data: bytes | None) -> Row:
         """The row as `decide` knows it."""
@@ -89,53 +90,8 @@ class Meta(Struct, frozen=True, array_like=True):
         )
 
 
-class Slot(NamedTuple):
-    """
-    One write.
-
-    Attributes:
-        key: Hash of its event key; None = it had none.
-
-        mark: Hash of its token and digest.
-
-        at: When, in whole seconds since the epoch.
-    """
-
-    key: bytes | None
-    mark: bytes
-    at: int
-
-
-class StepBody(Struct, frozen=True, array_like=True):
-    """One step at rest."""
-
-    event_key: str
-    at: float
-    produced: bytes | None
-
-
 _META = msgspec.json.Decoder(Meta)
-_BODY = msgspec.msgpack.Decoder(StepBody)
 _encode_meta = msgspec.json.Encoder().encode
-_encode_body = msgspec.msgpack.Encoder().encode
-
-
-def encode_body(body: StepBody) -> bytes:
-    """The bytes of a step."""
-    return _encode_body(body)
-
-
-def decode_body(raw: bytes) -> StepBody:
-    """
-    The step of stored bytes.
-
-    Raises:
-        RecordCorrupt: They are none.
-    """
-    try:
-        return _BODY.decode(raw)
-    except msgspec.MsgspecError as exc:
-        raise RecordCorrupt("the stored step does not decode") from exc
 
 
 def decode_meta(text: bytes | str | None) -> Meta:
@@ -178,7 +134,7 @@ class Entry(Struct, frozen=True):
 
         last: The encoded step of the current version; empty when its write had none.
 
-        slots: See the module.
+        older, slots: See the module.
     """
 
     id: str
@@ -189,6 +145,7 @@ class Entry(Struct, frozen=True):
     serial: int
     life: int
     last: bytes = b""
+    older: bytes = b""
     slots: bytes = b""
 
     @classmethod
@@ -205,7 +162,10 @@ class Entry(Struct, frozen=True):
             raise RecordCorrupt("the stored entry is another instance's")
         record = max(0, meta.record_size)
         last = record + meta.last_size
-        if meta.last_size < 0 or len(payload) != last + _SLOT.size * meta.version:
+        older = last + FIRST * meta.paged
+        if min(meta.last_size, meta.paged) < 0 or len(payload) != older + SLOT_SIZE * (
+            meta.version - meta.paged
+        ):
             raise RecordCorrupt("the stored entry is not as long as its header says")
         data = payload[:record] if meta.record_size >= 0 else None
         return cls(
@@ -217,7 +177,8 @@ class Entry(Struct, frozen=True):
             meta.serial or revision,
             meta.life,
             payload[record:last],
-            payload[last:],
+            payload[last:older],
+            payload[older:],
         )
 
     def encode(self) -> tuple[str, bytes]:
@@ -242,48 +203,80 @@ class Entry(Struct, frozen=True):
             (labels.orchestrator, labels.version, labels.status, labels.parent),
             -1 if data is None else len(data),
             len(self.last),
+            self.paged,
         )
-        return _encode_meta(meta).decode(), b"".join((data or b"", self.last, self.slots))
+        return _encode_meta(meta).decode(), b"".join((data or b"", self.last, self.older, self.slots))
 
     # --- what the journal says of an operation ----------------------------------------------------------------
 
-    def row_for(self, op: Op) -> Row:
-        """The row as `decide` wants it. The body of a consumed event is not in it unless it stands in the entry."""
+    @property
+    def paged(self) -> int:
+        """Versions whose slots stand on pages."""
+        return len(self.older) // FIRST
+
+    def pages_for(self, op: Op) -> tuple[int, ...]:
+        """Which pages have to be looked at before *op* can be decided; mostly none."""
+        if not self.older or not isinstance(op, Acquire | Commit):
+            return ()
+        versions = find_parts(self.older, body_hash(op.event_key)[:FIRST], FIRST) if op.event_key else []
+        if isinstance(op, Commit) and op.expected < self.paged:
+            versions.append(op.expected + 1)
+        return tuple({(version - 1) // PAGE for version in versions})
+
+    def row_for(self, op: Op, pages: Mapping[int, bytes] = MappingProxyType({})) -> Row:
+        """
+        The row as `decide` wants it. The body of a consumed event is not in it unless it stands in the entry.
+
+        Args:
+            op: What is to be decided.
+
+            pages: Those that `pages_for` names.
+        """
         if isinstance(op, Acquire):
-            consumed = self._consumed(op.event_key)
+            consumed = self._consumed(op.event_key, pages)
             return self.row if consumed is None else replace(self.row, consumed=consumed)
         if isinstance(op, Commit):
-            consumed, written = self._consumed(op.event_key), self._written(op)
+            consumed, written = self._consumed(op.event_key, pages), self._written(op, pages)
             if consumed is not None or written is not None:
                 return replace(self.row, consumed=consumed, written=written)
         return self.row
 
-    def _consumed(self, event_key: str | None) -> JournalEntry | None:
-        if event_key is None or not self.slots:
+    def _consumed(self, event_key: str | None, pages: Mapping[int, bytes]) -> JournalEntry | None:
+        if event_key is None:
             return None
         wanted = body_hash(event_key)
-        at = self.slots.find(wanted)
-        while at >= 0 and at % _SLOT.size:
-            at = self.slots.find(wanted, at + 1)
-        if at < 0:
+        version = next((each + self.paged for each in find_parts(self.slots, wanted, SLOT_SIZE)), 0)
+        for page, slots in pages.items():
+            version = version or next(
+                (each + page * PAGE for each in find_parts(slots, wanted, SLOT_SIZE)), 0
+            )
+        if not version:
             return None
-        version = at // _SLOT.size + 1
         if version == self.row.version:
             body = decode_body(self.last)
             return JournalEntry(version, event_key, "", b"", body.produced, body.at)
-        return JournalEntry(version, event_key, "", b"", None, float(self.slot(version).at))
+        return JournalEntry(version, event_key, "", b"", None, float(self.slot(version, pages).at))
 
-    def _written(self, op: Commit) -> JournalEntry | None:
+    def _written(self, op: Commit, pages: Mapping[int, bytes]) -> JournalEntry | None:
         """The write at the version that *op* would make, if it is the very same."""
         version = op.expected + 1
-        if version > self.row.version or self.slot(version).mark != _mark(op):
+        if version > self.row.version or self.slot(version, pages).mark != mark_of(op):
             return None
         return JournalEntry(version, op.event_key, op.token, op.digest, None, 0.0)
 
-    def slot(self, version: int) -> Slot:
-        """What is known of the write that made *version*, 1 to that of the row."""
-        key, mark, at = _SLOT.unpack_from(self.slots, (version - 1) * _SLOT.size)
-        return Slot(None if key == _NO_KEY else key, mark, at)
+    def slot(self, version: int, pages: Mapping[int, bytes]) -> Slot:
+        """What is known of the write that made *version*, 1 to that of the row, with its page if it is on one."""
+        slots, at = self.slots, version - 1 - self.paged
+        if at < 0:
+            slots, at = pages[(version - 1) // PAGE], (version - 1) % PAGE
+        return unpack_slot(slots, at)
+
+    @property
+    def page(self) -> tuple[int, bytes] | None:
+        """Number and bytes of the page to be stored before the next write; None while there is none."""
+        if self.row.version - self.paged < PAGE + JOURNAL:
+            return None
+        return self.paged // PAGE, self.slots[: PAGE * SLOT_SIZE]
 
     # --- what a write makes of it -----------------------------------------------------------------------------
 
@@ -293,7 +286,11 @@ class Entry(Struct, frozen=True):
 
     def written(self, row: Row, op: Commit, now: float) -> Entry:
         """With the write of *op*."""
-        last, key = b"", _NO_KEY
+        last, key, older, slots = b"", None, self.older, self.slots
+        if self.page is not None:
+            _, moved = self.page
+            older += firsts_of(moved)
+            slots = slots[len(moved) :]
         if op.event_key is not None:
             last, key = encode_body(StepBody(op.event_key, now, op.produced)), body_hash(op.event_key)
         return Entry(
@@ -305,7 +302,8 @@ class Entry(Struct, frozen=True):
             self.serial,
             self.life,
             last,
-            self.slots + _SLOT.pack(key, _mark(op), int(now)),
+            older,
+            slots + pack_slot(key, mark_of(op), int(now)),
         )
 
     def deleted(self, row: Row, revision: int, now: float) -> Entry:
@@ -328,10 +326,6 @@ def labels_of(meta: Meta) -> Labels:
     """The labels of a header."""
     orchestrator, version, status, parent = meta.labels
     return Labels(orchestrator=orchestrator, version=version, status=status, parent=parent)
-
-
-def _mark(op: Commit) -> bytes:
-    return blake2b(op.token.encode() + b"\0" + op.digest, digest_size=8).digest()
 
 
 def _without_journal(row: Row) -> Row:

@@ -79,6 +79,14 @@ class Keys:
         """All earlier records; or those of one life; or of one block of that."""
         return f"{self._base}h.{key_of(id)}.{_within(life)}{_within(block)}>"
 
+    def page(self, id: str, life: int, number: int) -> str:
+        """Slots of the entry that were moved to a page."""
+        return f"{self._base}k.{key_of(id)}.{life}.{number}"
+
+    def pages(self, id: str, life: int | None = None) -> str:
+        """All pages; or those of one life."""
+        return f"{self._base}k.{key_of(id)}.{_within(life)}>"
+
     def child(self, parent: str, id: str) -> str:
         """Says that *id* names *parent* as its parent; an entry is asked before it is believed."""
         return f"{self._base}p.{body_hash(parent).hex()}.{key_of(id)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -30,9 +30,10 @@ from pyarvo.memory.decide import (
 from pyarvo.memory.nats.bucket import Bucket
 from pyarvo.memory.nats.cache import Cache, Seen
 from pyarvo.memory.nats.clock import SLACK_S
-from pyarvo.memory.nats.entry import HEADER, JOURNAL, Entry, StepBody, decode_body, is_forgotten, new_entry
+from pyarvo.memory.nats.entry import HEADER, Entry, is_forgotten, new_entry
 from pyarvo.memory.nats.keys import BLOCK
 from pyarvo.memory.nats.link import EXPECTED, Ask, Link
+from pyarvo.memory.nats.steps import JOURNAL, Slot, StepBody, check_page, decode_body
 from pyarvo.memory.nats.stream import Stream, is_stored, revision_of
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.retry import ATTEMPT_S
@@ -114,7 +115,7 @@ class Store:
             if monotonic() >= until:
                 break
             seen = guess or await self.load(op.id, until)
-            row = Row() if seen.entry is None else seen.entry.row_for(op)
+            row = await self._row(seen.entry, op, until)
             now = 0.0 if isinstance(op, Read) else await self.now(row.granted_at)
             after, outcome = decide(row, op, now)
             if after is not row:
@@ -154,6 +155,22 @@ class Store:
             seen.shared = known.shared and known.revision != seen.revision
             seen.spilled = known.spilled and known.revision == seen.revision
         return seen
+
+    async def _row(self, entry: Entry | None, op: Op, until: float) -> Row:
+        if entry is None:
+            return Row()
+        pages = entry.pages_for(op)
+        return entry.row_for(op, await self.pages(entry, pages, until)) if pages else entry.row_for(op)
+
+    async def pages(self, entry: Entry, numbers: Iterable[int], until: float) -> dict[int, bytes]:
+        """Those pages of the journal."""
+        pages: dict[int, bytes] = {}
+        for number in numbers:
+            message = await self.stream.newest(self.bucket.keys.page(entry.id, entry.life, number), until)
+            if message is None:
+                raise RecordCorrupt("a page of the journal is not there", id=entry.id)
+            pages[number] = check_page(message.data)
+        return pages
 
     async def _is_forgotten(self, entry: Entry) -> bool:
         now = await self.now(entry.row.granted_at)
@@ -199,13 +216,13 @@ class Store:
         message = await self.stream.newest(self.bucket.keys.body(entry.id, entry.life, version), until)
         return None if message is None else decode_body(message.data)
 
-    async def step(self, entry: Entry, version: int, until: float) -> JournalEntry:
+    async def step(self, entry: Entry, version: int, slot: Slot, until: float) -> JournalEntry:
         """
         What the journal says of the write that made *version*.
 
         Of a key that is no longer kept only the hash is known; it stands in its place, as `blake2b:` and 32 digits.
         """
-        slot, back = entry.slot(version), entry.row.version - version
+        back = entry.row.version - version
         if slot.key is None:
             return JournalEntry(version, None, "", b"", None, float(slot.at))
         if back >= JOURNAL:
@@ -283,9 +300,12 @@ class Store:
         if entry is None:
             return ()
         keys, version, data = self.bucket.keys, entry.row.version, entry.row.data
-        last = (Ask(keys.body(id, entry.life, version), entry.last),) if entry.last else ()
+        last: tuple[Ask, ...] = (Ask(keys.body(id, entry.life, version), entry.last),) if entry.last else ()
         if self._options.history and data is not None:
-            return (*last, Ask(keys.earlier(id, entry.life, version), data))
+            last = (*last, Ask(keys.earlier(id, entry.life, version), data))
+        if entry.page is not None:
+            number, slots = entry.page
+            last = (*last, Ask(keys.page(id, entry.life, number), slots))
         return last
 
     async def _stored(self, asks: tuple[Ask, ...], until: float) -> bool:
@@ -320,8 +340,8 @@ class Store:
     async def _forget(self, entry: Entry) -> None:
         """What a deleted instance had beside its entry."""
         keys = self.bucket.keys
-        await self.purge(keys.bodies(entry.id, entry.life))
-        await self.purge(keys.earliers(entry.id, entry.life))
+        for kept in (keys.bodies, keys.earliers, keys.pages):
+            await self.purge(kept(entry.id, entry.life))
         if entry.labels.parent is not None:
             await self.purge(keys.child(entry.labels.parent, entry.id))
 

@@ -47,6 +47,6 @@ async def _look_at(store: Store, id: str, mark: int, until: float) -> None:
         return
     if seen.entry is None and seen.revision:
         # Only up to the revision that was looked at: whoever wrote since keeps what he wrote.
-        for subjects in (keys.entry(id), keys.bodies(id), keys.earliers(id)):
+        for subjects in (keys.entry(id), keys.bodies(id), keys.earliers(id), keys.pages(id)):
             await store.purge(subjects, before=seen.revision + 1)
     await store.purge(keys.mark(id), before=mark + 1)
