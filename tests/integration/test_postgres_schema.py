@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from itertools import count
@@ -12,9 +13,13 @@ from tests.servers.postgres import new_schema, postgres_url
 
 from pyarvo.errors import InvalidOption, MemoryFault, MemoryUnavailable, RecordCorrupt, SchemaTooNew
 from pyarvo.memory import Step
+from pyarvo.memory.backend import Find
+from pyarvo.memory.decide import Acquire, Commit, Release
+from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres import SCHEMA_VERSION, PostgresMachineMemory, migration_sql
 from pyarvo.memory.postgres.connections import Connection, connect
-from pyarvo.memory.postgres.rows import key_of
+from pyarvo.memory.postgres.rows import key_of, narrowing_of
+from pyarvo.memory.postgres.telling import Texts
 
 _roles = count(1)
 
@@ -286,6 +291,73 @@ async def test_steps_of_an_instance_touch_no_index_of_it(admin: Connection) -> N
             break
         await asyncio.sleep(0.005)
     assert row["all"] - row["hot"] <= 2  # the first write of the record, and no more
+
+
+async def blocks_of(admin: Connection, text: str, parameters: list[object]) -> int:
+    """How many blocks a statement looks at; it is rolled back."""
+    await admin.execute("BEGIN")
+    rows = await admin.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", *parameters)
+    await admin.execute("ROLLBACK")
+    plan = json.loads(rows[0]["QUERY PLAN"])[0]["Plan"]
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+async def test_a_long_journal_and_many_instances_cost_a_step_nothing(
+    admin: Connection, analysed: bool
+) -> None:
+    """Whatever the planner thinks of the tables, an operation looks at a few blocks."""
+    schema = new_schema()
+    texts = Texts(schema, MemoryOptions())
+    async with memory_of(schema) as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        await memory.commit(lease, {"n": 0}, step=Step("k"), release=False)
+        await admin.execute(
+            f"INSERT INTO {schema}.step SELECT serial, n, sha256(n::text::bytea), 'e', 't', 'd', now(), '[]' "
+            f"FROM {schema}.instance, generate_series(2, 20000) AS n"
+        )
+        await admin.execute(f"UPDATE {schema}.instance SET version = 20000")
+        await admin.execute(
+            f"INSERT INTO {schema}.instance (key, id, fence, version, written, created_at, updated_at) "
+            "SELECT sha256(n::text::bytea), n::text::bytea, 1, 1, true, now(), now() FROM generate_series(1, 5000) AS n"
+        )
+        if analysed:
+            await admin.execute(f"VACUUM ANALYZE {schema}.instance, {schema}.step")
+        labels = MemoryOptions().labels_of("a", {})
+        data = b'{"n":1}'
+        for op in (
+            Acquire("new", "t2", 30.0, "other"),
+            Acquire("1", "t2", 30.0, "other"),
+            Acquire("a", "t2", 30.0, "k"),
+            Commit("a", lease.token, 20_000, data, b"d", labels, "fresh", b"[]"),
+            Commit("a", "nobody", 20_000, data, b"d", labels, "fresh", b"[]"),
+            Release("a", lease.token),
+        ):
+            text, parameters = texts.statement([op], 100)
+            assert await blocks_of(admin, text, parameters) < 100, op
+
+
+async def test_children_are_found_by_an_index(admin: Connection) -> None:
+    schema = new_schema()
+    async with memory_of(schema) as memory:
+        lease = await memory.acquire("child")
+        assert lease is not None
+        await memory.commit(lease, {"parentSubject": "mother"})
+        await admin.execute(
+            f"INSERT INTO {schema}.instance (key, id, parent, written, created_at, updated_at) "
+            "SELECT sha256(n::text::bytea), n::text::bytea, n::text::bytea, true, now(), now() "
+            "FROM generate_series(1, 5000) AS n"
+        )
+        await admin.execute(f"ANALYZE {schema}.instance")
+        assert [found async for found in _ids(memory, Find(parent="mother"))] == ["child"]
+    text, values = Texts(schema, MemoryOptions()).query("find", narrowing_of(Find(parent="mother")), 50)
+    assert await blocks_of(admin, text, values) < 50
+
+
+async def _ids(memory: PostgresMachineMemory, what: Find) -> AsyncIterator[str]:
+    async for found in memory.each(what):
+        yield found.id
 
 
 async def test_records_and_ids_of_any_size(admin: Connection) -> None:

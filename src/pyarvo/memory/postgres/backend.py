@@ -16,7 +16,7 @@ from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Releas
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres.connections import Lender, Record
 from pyarvo.memory.postgres.faults import asks_again, asks_singly, fault_of, is_broken
-from pyarvo.memory.postgres.rows import entry_of, key_of, parameters_of, parameters_of_image, stored_of
+from pyarvo.memory.postgres.rows import entry_of, key_of, narrowing_of, parameters_of_image, stored_of
 from pyarvo.memory.postgres.telling import Texts, must_release, settled
 
 __all__ = ["PostgresBackend"]
@@ -34,6 +34,8 @@ _TRIES: Final = 8
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 
 _READ_S: Final = 1.0
+# Counting walks through all rows.
+_QUERY_S: Final = 60.0
 _SWEEP_EVERY_S: Final = 3_600.0
 
 Answer = Outcome | MemoryFault
@@ -114,7 +116,8 @@ class PostgresBackend:
             n = int(row["n"]) - 1
             outcomes[n] = settled(ops[n], row)
             if must_release(ops[n], row):
-                await self._settle([Release(ops[n].id, row["token"])], until)
+                (released,) = await self._settle([Release(ops[n].id, row["token"])], until)
+                outcomes[n] = released if isinstance(released, MemoryFault) else outcomes[n]
         again = [n for n, outcome in enumerate(outcomes) if outcome is None]
         if again and tries > 1:
             anew = await self._settle([ops[n] for n in again], until, tries - 1)
@@ -129,18 +132,22 @@ class PostgresBackend:
         wait_ms = max(1, int(wait_s * 1_000))
         writing = not isinstance(ops[0], Read)
         shorter = self._texts.applying(ops[0], wait_ms) if first and len(ops) == 1 else None
-        rows = await self._fetch(*shorter, writing=writing) if shorter else ()
-        return rows or await self._fetch(*self._texts.statement(ops, wait_ms), writing=writing)
+        rows = await self._fetch(*shorter, writing=True) if shorter else ()
+        within_s = None if writing else _READ_S
+        text, arguments = self._texts.statement(ops, wait_ms)
+        return rows or await self._fetch(text, arguments, writing=writing, within_s=within_s)
 
     async def _singly(self, ops: Sequence[Op], until: float) -> list[Answer]:
         """A locked row, or a fault of one operation, is its own; the batch was rolled back."""
         alone = await asyncio.gather(*(self._settle([op], until) for op in ops))
         return [outcome for (outcome,) in alone]
 
-    async def _fetch(self, text: str, arguments: Sequence[object], *, writing: bool) -> Sequence[Record]:
+    async def _fetch(
+        self, text: str, arguments: Sequence[object], *, writing: bool, within_s: float | None = None
+    ) -> Sequence[Record]:
         """The rows of a statement, whatever goes wrong named as a fault."""
         connection = await self._lender.take()
-        within_s = self._options.deadline_s if writing else min(_READ_S, self._options.deadline_s)
+        within_s = self._options.deadline_s if within_s is None else within_s
         # A server that says nothing is hung up on; then the driver raises what a lost connection raises.
         watch = asyncio.get_running_loop().call_later(within_s, connection.terminate)
         broken = True
@@ -170,23 +177,23 @@ class PostgresBackend:
     # --- queries ----------------------------------------------------------------------------------------------
 
     async def get(self, id: str) -> Stored | None:
-        rows = await self._query("get", key_of(id)[0])
+        rows = await self._query(self._texts.plain("get"), [key_of(id)[0]])
         return stored_of(rows[0]) if rows else None
 
     async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
-        rows = await self._query("find", *parameters_of(what), limit, before)
+        rows = await self._query(*self._texts.query("find", narrowing_of(what, before), limit))
         return [stored_of(row) for row in rows]
 
     async def count(self, what: Find) -> int:
-        rows = await self._query("count", *parameters_of(what))
+        rows = await self._query(*self._texts.query("count", narrowing_of(what)))
         return int(rows[0]["number"])
 
     async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
-        rows = await self._query("journal", key_of(id)[0], after, limit)
+        rows = await self._query(self._texts.plain("journal"), [key_of(id)[0], after, limit])
         return [entry_of(row) for row in rows]
 
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
-        rows = await self._query("history", key_of(id)[0])
+        rows = await self._query(self._texts.plain("history"), [key_of(id)[0]])
         return [(row["version"], row["data"]) for row in rows]
 
     async def put(self, image: Image) -> bool:
@@ -195,13 +202,15 @@ class PostgresBackend:
         return bool(await self._fetch(self._texts.plain("put"), [wait_ms, *parameters], writing=True))
 
     async def ping(self) -> None:
-        await self._query("ping")
+        await self._query(self._texts.plain("ping"), [], within_s=_READ_S)
 
     async def close(self) -> None:
         await self._lender.close()
 
-    async def _query(self, name: str, *arguments: object) -> Sequence[Record]:
-        return await self._fetch(self._texts.plain(name), arguments, writing=False)
+    async def _query(
+        self, text: str, parameters: Sequence[object], *, within_s: float = _QUERY_S
+    ) -> Sequence[Record]:
+        return await self._fetch(text, parameters, within_s=within_s, writing=False)
 
 
 def _contended() -> MemoryFault:

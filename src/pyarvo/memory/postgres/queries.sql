@@ -237,9 +237,11 @@ LEFT JOIN won ON won.key = op.key
 -- works on are passed over; a row that was leased or written since the snapshot fails the condition.
 DELETE FROM {schema}.instance WHERE serial IN (
     SELECT serial FROM {schema}.instance
-    WHERE NOT written AND version = 0 AND updated_at < clock_timestamp() - $1::float8 * interval '1 second'
+    WHERE NOT written
+      AND coalesce(deleted_at, created_at) < (SELECT clock_timestamp() - $1::float8 * interval '1 second')
       AND (granted_at < clock_timestamp() - $1::float8 * interval '1 second') IS NOT FALSE
       AND (granted_at <= clock_timestamp() AND clock_timestamp() < until) IS NOT TRUE
+    ORDER BY coalesce(deleted_at, created_at)
     LIMIT 500
     FOR UPDATE SKIP LOCKED
 )
@@ -250,26 +252,45 @@ SELECT clock_timestamp() AS now, serial, id, version, fence, token, holder, gran
 FROM {schema}.instance WHERE key = $1::bytea
 
 -- name: find
--- Newest first; every parameter that is NULL does not narrow.
+-- Newest first. The conditions are those of below that were asked for, so that each combination has a plan of its own.
 SELECT clock_timestamp() AS now, serial, id, version, fence, token, holder, granted_at, until, deleted_at, note,
        NULL::bytea AS data, orchestrator, orchestrator_version, status, parent, created_at, updated_at
 FROM {schema}.instance
-WHERE {matches} AND ($11::bigint IS NULL OR serial < $11)
-ORDER BY serial DESC LIMIT $10::bigint
+WHERE {matches}
+ORDER BY serial DESC LIMIT {limit}
 
 -- name: count
 SELECT count(*) AS number FROM {schema}.instance WHERE {matches}
 
--- name: matches
-($1::bytea IS NULL OR (sha256(orchestrator) = sha256($1) AND orchestrator = $1))
-  AND ($2::bytea IS NULL OR orchestrator_version = $2)
-  AND ($3::bytea IS NULL OR (sha256(status) = sha256($3) AND status = $3))
-  AND ($4::bytea IS NULL OR (sha256(parent) = sha256($4) AND parent = $4))
-  AND ($5::boolean IS NULL OR (parent IS NULL) = $5)
-  AND ($6::boolean IS NULL OR (granted_at <= clock_timestamp() AND clock_timestamp() < until) IS TRUE = $6)
-  AND ($7::timestamptz IS NULL OR updated_at < $7)
-  AND ($8::timestamptz IS NULL OR updated_at > $8)
-  AND (deleted_at IS NOT NULL) = $9::boolean
+-- name: of_orchestrator
+sha256(orchestrator) = sha256({value}::bytea) AND orchestrator = {value}::bytea
+
+-- name: of_version
+orchestrator_version = {value}::bytea
+
+-- name: of_status
+sha256(status) = sha256({value}::bytea) AND status = {value}::bytea
+
+-- name: of_parent
+sha256(parent) = sha256({value}::bytea) AND parent = {value}::bytea
+
+-- name: of_root
+(parent IS NULL) = {value}::boolean
+
+-- name: of_held
+(granted_at <= clock_timestamp() AND clock_timestamp() < until) IS TRUE = {value}::boolean
+
+-- name: of_updated_before
+updated_at < {value}::timestamptz
+
+-- name: of_updated_after
+updated_at > {value}::timestamptz
+
+-- name: of_deleted
+(deleted_at IS NOT NULL) = {value}::boolean
+
+-- name: of_before
+serial < {value}::bigint
 
 -- name: journal
 SELECT s.version, s.event_key, s.token, s.digest, s.produced, s.at

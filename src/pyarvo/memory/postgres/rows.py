@@ -18,7 +18,7 @@ __all__ = [
     "event_of",
     "key_of",
     "moment",
-    "parameters_of",
+    "narrowing_of",
     "parameters_of_image",
     "raw_of",
     "seconds",
@@ -102,17 +102,20 @@ def stored_of(found: Record) -> Stored:
     )
 
 
-def parameters_of(what: Find) -> tuple[Any, ...]:
-    """The parameters of `matches`."""
-    labels = (what.orchestrator, what.version, what.status, what.parent)
-    return (
-        *map(raw_of, labels),
-        what.root,
-        what.held,
-        _datetime(what.updated_before),
-        _datetime(what.updated_after),
-        what.deleted,
-    )
+def narrowing_of(what: Find, before: int | None = None) -> dict[str, object]:
+    """The values of the conditions `of_...`; None where one does not narrow."""
+    return {
+        "orchestrator": raw_of(what.orchestrator),
+        "version": raw_of(what.version),
+        "status": raw_of(what.status),
+        "parent": raw_of(what.parent),
+        "root": what.root,
+        "held": what.held,
+        "updated_before": _datetime(what.updated_before),
+        "updated_after": _datetime(what.updated_after),
+        "deleted": what.deleted,
+        "before": before,
+    }
 
 
 def parameters_of_image(image: Image, history: int) -> tuple[Any, ...]:

@@ -120,7 +120,7 @@ def _row(op: Op, answer: Answer) -> Row:
     )
 
 
-_PARTS: Final = ("row", "consumed", "seen", "settings", "unchanged", "matches")
+_PARTS: Final = ("row", "consumed", "seen", "settings", "unchanged")
 
 
 def _of_acquire(op: Acquire) -> tuple[Any, ...]:
@@ -219,6 +219,27 @@ class Texts:
     def plain(self, name: str) -> str:
         """A statement that is no operation."""
         return self._filled(self._sql[name])
+
+    def query(
+        self, name: str, narrowing: Mapping[str, object], limit: int | None = None
+    ) -> tuple[str, list[object]]:
+        """
+        The query, with its parameters, of what *narrowing* says; what is None there does not narrow.
+
+        Args:
+            name: "find" or "count".
+
+            narrowing: Values of the conditions `of_...`.
+
+            limit: Most rows.
+        """
+        wanted = {field: value for field, value in narrowing.items() if value is not None}
+        values = [*wanted.values(), limit] if limit is not None else [*wanted.values()]
+        conditions = [
+            self._sql[f"of_{field}"].replace("{value}", f"${n}") for n, field in enumerate(wanted, 1)
+        ]
+        text = self._sql[name].replace("{matches}", " AND ".join(conditions))
+        return self._filled(text.replace("{limit}", f"${len(values)}::bigint")), values
 
     def statement(self, ops: Sequence[Op], wait_ms: int) -> tuple[str, list[Any]]:
         """
