@@ -48,6 +48,7 @@ class Callers:
     def __init__(self) -> None:
         self._serial = next(_serials)
         self._grants: dict[str, list[Cell]] = {}
+        self._sweep_over = _SWEEP_OVER
         self._mutex = Lock()
 
     def open(self, id: str) -> Cell:
@@ -69,8 +70,10 @@ class Callers:
         cell.lease = lease
         cell.filled_at = monotonic()
         with self._mutex:
-            if len(self._grants) > _SWEEP_OVER:
+            if len(self._grants) > self._sweep_over:
                 self._sweep()
+                # Twice what is left: so that many leases held at once cost each lock next to nothing.
+                self._sweep_over = max(_SWEEP_OVER, 2 * len(self._grants))
             self._grants.setdefault(lease.id, []).append(cell)
 
     def find(self, id: str) -> Cell | None:

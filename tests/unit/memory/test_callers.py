@@ -1,5 +1,8 @@
 """Whose lock it is: cells, contexts and grants, and that none of them grows without a bound."""
 
+# It counts what happens inside.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from contextvars import Context, copy_context
@@ -95,10 +98,26 @@ def test_a_context_that_locks_for_months_does_not_grow() -> None:
 
 def test_grants_nobody_gave_up_are_forgotten_when_they_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
     callers = Callers()
-    for n in range(1_100):
+    for n in range(1_025):
         elsewhere(callers, f"old{n}")
     later = monotonic() + 3 * 3_600
     monkeypatch.setattr("pyarvo.memory.callers.monotonic", lambda: later)
     young = elsewhere(callers, "young")
     assert Context().run(callers.find, "old0") is None
     assert Context().run(callers.find, "young") is young
+
+
+def test_many_leases_held_at_once_are_not_swept_at_every_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    callers = Callers()
+    swept: list[int] = []
+    sweep = callers._sweep
+
+    def counted() -> None:
+        swept.append(1)
+        sweep()
+
+    monkeypatch.setattr(callers, "_sweep", counted)
+    for n in range(5_000):
+        elsewhere(callers, f"a{n}")
+    assert len(swept) <= 3
+    assert Context().run(callers.find, "a0") is not None
