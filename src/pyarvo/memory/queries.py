@@ -277,9 +277,10 @@ class QueryLevel(StoreAccess):
         """The ids of the tree, parents first; empty when a member is live, held or young."""
         tree = [root]
         for member in tree:
+            if member.held or member.status not in FINISHED:
+                return ()
             stored = await self._asked(lambda id=member.id: self._backend.get(id), member.id, "purge")
-            young = stored is None or stored.now - stored.updated_at < older_than_s
-            if young or member.held or member.status not in FINISHED:
+            if stored is None or stored.now - stored.updated_at < older_than_s:
                 return ()
             tree.extend(await self.children(member.id))
         return [member.id for member in tree]
