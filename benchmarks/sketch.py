@@ -158,6 +158,7 @@ async def serve(event: Event) -> list[Event]:
     """One of the three services."""
     with _tracer.start_as_current_span(f"Handler<{event.type}>") as span:
         span.set_attribute("cloudevents.event_id", event.id)
+        subject = decode_subject(event.subject)
         amount = Amount.model_validate(event.data)
         return [
             Event(
@@ -169,6 +170,7 @@ async def serve(event: Event) -> list[Event]:
                 to=event.redirectto,
                 executionunits=0.1,
                 parentid=event.id,
+                domain=None if event.domain is None else subject.execution.domain,
             )
         ]
 
@@ -204,10 +206,10 @@ async def parts(memory: Memory) -> None:
     for _ in range(7):
         with _tracer.start_as_current_span("Handler<x>") as span:
             span.set_attribute("cloudevents.event_id", "x")
+            decode_subject(subject)
             Amount.model_validate({"n": 1})
             Amount.model_validate({"n": 1}).model_dump(by_alias=True)
     for event in events[:4]:
-        decode_subject(subject)
         await memory.lock(subject)
         await memory.read(subject)
         record = {"subject": subject, "at": 1, "events": {"consumed": event.model_dump(), "produced": [event.model_dump()]}}
