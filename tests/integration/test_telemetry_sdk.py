@@ -311,7 +311,7 @@ async def test_failures_are_errors_on_the_span(seen: Seen) -> None:
         memory = Broken("acquire")
         await shop(memory).orchestrator.execute(init())
     failed, broken = seen.spans[1:]
-    for span, error_type in ((failed, "ValueError"), (broken, "TransactionViolation")):
+    for span, error_type in ((failed, "ValueError"), (broken, "LOCK_MACHINE_MEMORY_FAILURE")):
         assert span.status.status_code is StatusCode.ERROR
         assert dict(span.attributes or {})["error.type"] == error_type
         assert dict(span.attributes or {})["arvo.handler.execution.status"] == "failure"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pyarvo.errors import TransactionViolation
 from pyarvo.events import ArvoEvent
 from pyarvo.handlers.result import ExecutionResult, Outcome
 from pyarvo.telemetry import active, names
@@ -51,7 +52,7 @@ class Observed:
                 span.end(names.FAILED_EXECUTION, (), GeneratorExit.__qualname__)
             raise
         except BaseException as error:
-            self._ended(on, span, begun, None, type(error).__qualname__)
+            self._ended(on, span, begun, None, _error_type(error))
             raise
         self._ended(on, span, begun, result, None)
         return result
@@ -88,6 +89,11 @@ class Observed:
                 labels[names.ERROR_TYPE] = error_type
             self._labels[outcome, error_type] = labels
         return labels
+
+
+def _error_type(error: BaseException) -> str:
+    """The class of the error; of a step that did not happen, why."""
+    return error.cause.value if isinstance(error, TransactionViolation) else type(error).__qualname__
 
 
 def emitted_trace(consumed: ArvoEvent) -> Headers:

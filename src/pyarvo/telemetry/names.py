@@ -42,7 +42,7 @@ SCOPE: Final = "pyarvo"
 DB_SYSTEM: Final = "db.system.name"
 DB_OPERATION: Final = "db.operation.name"
 ERROR_TYPE: Final = "error.type"
-"""Only on failure: the class of the error."""
+"""Only on failure: the class of the error; of a step that did not happen, its `TransactionCause`."""
 
 OUTCOME: Final = "outcome"
 HANDLER: Final = "handler"
