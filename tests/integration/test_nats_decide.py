@@ -39,7 +39,7 @@ from pyarvo.memory.simple import SimpleBackend
 IDS = ("order/1", "order/ä" * 200)
 CURRENT = "of whoever holds it"
 TOKENS = ("a" * 32, "b" * 32, CURRENT, CURRENT)
-KEYS = tuple(f'["src","{n}"]' for n in range(6))
+KEYS = tuple(f'["src","{n}"]' for n in range(12))
 BUCKET = BucketOptions(bucket="decide", storage="memory")
 OPTIONS = MemoryOptions(journal=2, history=2)
 
@@ -108,7 +108,7 @@ Move = tuple[float, int, Op]
 def moves() -> st.SearchStrategy[list[Move]]:
     passing = st.sampled_from((0.0, 0.0, 1.0, 10.0, -20.0))
     blind = st.tuples(passing, st.integers(0, 1), operations()).map(lambda move: [move])
-    return st.one_of(blind, blind, steps())
+    return st.one_of(blind, blind, steps(), steps())
 
 
 @st.composite
@@ -139,8 +139,14 @@ async def now_asked(op: Op, id: str, reference: SimpleBackend) -> Op:
     return replace(op, **values)
 
 
+@st.composite
+def sequences(draw: st.DrawFn) -> list[list[Move]]:
+    """Some steps to have a past, then anything."""
+    return draw(st.lists(steps(), max_size=10)) + draw(st.lists(moves(), max_size=25))
+
+
 @pytest.mark.parametrize("pages", [256, 2])
-@given(sequence=st.lists(moves(), max_size=30))
+@given(sequence=sequences())
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_loop_answers_as_decide_does(
     url: str, pages: int, monkeypatch: pytest.MonkeyPatch, sequence: list[list[Move]]
