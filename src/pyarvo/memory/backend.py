@@ -145,8 +145,10 @@ class Importing(Protocol):
     takes_hashed_keys: ClassVar[bool]
     """Whether it finds a consumed event by the hash of its key alone; see `hashed`."""
 
-    most_bodies: ClassVar[int | None]
-    """Of how many of an instance's latest steps it keeps the events; None = of all that it is given."""
+    @property
+    def most_bodies(self) -> int | None:
+        """Of how many of an instance's latest steps it keeps the events; None = of all that it is given."""
+        ...
 
     async def put(self, image: Image) -> bool:
         """

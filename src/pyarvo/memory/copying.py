@@ -15,7 +15,7 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyarvo.errors import RecordCorrupt, UnsupportedByBackend
+from pyarvo.errors import RecordCorrupt, RecordTooLarge, UnsupportedByBackend
 from pyarvo.memory.backend import Find, Image, hashed
 from pyarvo.memory.decide import is_held
 from pyarvo.memory.queries import QueryLevel
@@ -140,7 +140,7 @@ async def _copied(source: QueryLevel, target: QueryLevel, image: Image, bodies: 
     wanted = fingerprint(image, bodies)
     try:
         written = await target.put(image)
-    except UnsupportedByBackend as error:
+    except (UnsupportedByBackend, RecordTooLarge) as error:
         return Copied(id=id, fate=Fate.REFUSED, hash=wanted, reason=str(error.args[0]))
     there = await target.image(id)
     if not _is_same(image, there, bodies):

@@ -14,14 +14,15 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import JournalEntry, Op, Outcome
 from pyarvo.memory.nats.bucket import Bucket, BucketOptions
 from pyarvo.memory.nats.entry import Entry, is_forgotten
+from pyarvo.memory.nats.importing import put
 from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Address, Link
 from pyarvo.memory.nats.scan import matches, messages, stored_of
-from pyarvo.memory.nats.steps import PAGE
+from pyarvo.memory.nats.steps import JOURNAL, PAGE
 from pyarvo.memory.nats.store import Clock, Store
 from pyarvo.memory.nats.sweep import sweep
 from pyarvo.memory.options import MemoryOptions
@@ -51,6 +52,7 @@ class NatsBackend:
 
     name: ClassVar[str] = "nats"
     immediate: ClassVar[bool] = False
+    takes_hashed_keys: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -209,6 +211,16 @@ class NatsBackend:
 
     async def _entry(self, store: Store, id: str) -> Entry | None:
         return (await store.load(id, monotonic() + self._options.deadline_s)).entry
+
+    # --- whole instances --------------------------------------------------------------------------------------
+
+    @property
+    def most_bodies(self) -> int | None:
+        return min(self._options.journal, JOURNAL)
+
+    async def put(self, image: Image) -> bool:
+        store = await self._store()
+        return await put(store, image, history=self._options.history, within_s=self._options.deadline_s)
 
     # --- life cycle -------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from pyarvo.errors import RecordCorrupt
-from pyarvo.memory.decide import Commit
+from pyarvo.memory.decide import Commit, JournalEntry
 
 __all__ = [
     "FIRST",
@@ -130,6 +130,6 @@ def check_page(slots: bytes) -> bytes:
     return slots
 
 
-def mark_of(op: Commit) -> bytes:
+def mark_of(op: Commit | JournalEntry) -> bytes:
     """8 bytes by which a repeated write recognises itself."""
     return blake2b(op.token.encode() + b"\0" + op.digest, digest_size=8).digest()
