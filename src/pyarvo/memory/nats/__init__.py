@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Any, Final, TypedDict, Unpack, get_args, overload
+from urllib.parse import unquote
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
@@ -54,8 +55,8 @@ class NatsMachineMemory(LeasedMemory):
     of the servers is a matter of their settings (`sync_interval`) and of `replicas`: docs/backends/nats.md.
 
     Args:
-        url: `nats://[user:password@ or token@]host[:port][,host:port...][/bucket]`. For options in the URL see
-            `open_memory`.
+        url: `nats://[user:password@ or token@]host[:port][,host:port...][/bucket]`; user, password and token are
+            percent-encoded. For options in the URL see `open_memory`.
 
         client: Instead of a URL: a connected `nats.aio.client.Client`, to be used on its own loop; never closed.
 
@@ -148,13 +149,13 @@ def _address(url: str, *, credentials: str | None, tls: bool) -> tuple[Address, 
         raise InvalidOption("url", "has an @, but neither user nor token before it")
     address = Address(
         servers=servers,
-        user=user if colon else None,
-        password=password if colon else None,
-        token=user if at and not colon else None,
+        user=unquote(user) if colon else None,
+        password=unquote(password) if colon else None,
+        token=unquote(user) if at and not colon else None,
         credentials=credentials,
         tls=tls,
     )
-    return address, bucket.rstrip("/")
+    return address, unquote(bucket.rstrip("/"))
 
 
 def _server(host: str) -> str:
