@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, NamedTuple, Protocol, cast
 from weakref import WeakKeyDictionary
 
@@ -139,8 +139,11 @@ class OwnConnections:
                 continue
             if loop is here or not loop.is_running():
                 await lane.closing.aclose()
-            else:
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(lane.closing.aclose(), loop))
+                continue
+            # A loop that ends just now closes them itself.
+            with suppress(RuntimeError, TimeoutError):
+                async with asyncio.timeout(2 * _CLOSE_S):
+                    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_ended(lane.closing), loop))
 
     async def _closed_with(self, loop: asyncio.AbstractEventLoop, lane: _Lane) -> AsyncGenerator[None, None]:
         """Closes a loop's connections by `close`, or when the loop shuts its asynchronous generators down."""
@@ -238,6 +241,10 @@ async def _prepared(connection: Connection, prepare: Prepare, *, own: bool = Tru
         if isinstance(error, MemoryFault) or not isinstance(error, Exception):
             raise
         raise fault_of_connecting(error, "the schema could not be looked at or made") from error
+
+
+async def _ended(closing: AsyncGenerator[None, None]) -> None:
+    await closing.aclose()
 
 
 async def _close(connection: Connection) -> None:
