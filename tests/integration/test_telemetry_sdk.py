@@ -542,7 +542,7 @@ async def test_under_load_distributions_are_sampled_and_counters_are_not(seen: S
         await memory.commit(lease, {"n": n}, step=Step(f"key-{n}"))
     assert seen.counts("arvo.memory.lock.acquisitions") == {("memory", "acquired"): 3_000}
     (sizes,) = seen.counts("arvo.memory.record.size").values()
-    assert 1_000 <= sizes <= 3_000
+    assert 200 <= sizes < 3_000
 
 
 # --- providers ------------------------------------------------------------------------------------------------
@@ -569,9 +569,9 @@ async def main():
     from opentelemetry.sdk.trace import TracerProvider
     reader = InMemoryMetricReader()
     metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
-    assert telemetry.active().tracer is None
+    assert not telemetry.active().traces
     trace.set_tracer_provider(TracerProvider())
-    assert telemetry.active().tracer is not None
+    assert telemetry.active().traces
     await use(memory)
     found = {
         metric.name: metric.data.data_points[0].value
@@ -602,9 +602,7 @@ def test_global_providers_are_found_whenever_they_are_set() -> None:
 
 
 def test_providers_that_the_environment_names_are_loaded() -> None:
-    code = (
-        "from pyarvo.telemetry import active\nprint(active().tracer is not None, active().meters is not None)"
-    )
+    code = "from pyarvo.telemetry import active\nprint(active().traces, active().meters is not None)"
     sdk = {
         "OTEL_PYTHON_TRACER_PROVIDER": "sdk_tracer_provider",
         "OTEL_PYTHON_METER_PROVIDER": "sdk_meter_provider",

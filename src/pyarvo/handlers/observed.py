@@ -44,7 +44,7 @@ class Observed:
         if not isinstance(event, ArvoEvent):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
             return await work
         begun = perf_counter()
-        span = self._span(on, event)
+        span = on.step_span(self._kind, uri=self._uri, source=self._source, event=event)
         try:
             result = await work
         except GeneratorExit:  # closed by whoever drops the coroutine, from some other context
@@ -56,13 +56,6 @@ class Observed:
             raise
         self._ended(on, span, begun, result, None)
         return result
-
-    def _span(self, on: Recorder, event: ArvoEvent) -> StepSpan | None:
-        if on.tracer is None:
-            return None
-        from pyarvo.telemetry.spans import StepSpan
-
-        return StepSpan(on.tracer, self._kind, self._uri, self._source, event)
 
     def _ended(
         self,
@@ -100,17 +93,11 @@ def emitted_trace(consumed: ArvoEvent) -> Headers:
     """The trace headers of what the current step emits: its span's where spans are recorded, else the consumed ones."""
     on = active()
     headers = consumed.traceparent, consumed.tracestate
-    if on is None or on.tracer is None:
-        return headers
-    from pyarvo.telemetry.spans import emitted_headers
-
-    return emitted_headers(headers)
+    return headers if on is None else on.emitted_trace(headers)
 
 
 def tell_failure(error: BaseException) -> None:
     """Lay the error of user code, which the workflow keeps on record, beside the current step."""
     on = active()
-    if on is not None and on.tracer is not None:
-        from pyarvo.telemetry.spans import tell_error
-
-        tell_error(error)
+    if on is not None:
+        on.failure(error)

@@ -69,13 +69,11 @@ class Signals:
         self._acquisitions = {each: {**self._labels, names.OUTCOME: each.value} for each in Acquisition}
         self._operations: dict[str, dict[str, str]] = {}
 
-    async def call(self, on: Recorder, call: Coroutine[Any, Any, R], operation: str, id: str | None) -> R:
-        """Await a call that does I/O, with a span where spans are recorded."""
-        if on.tracer is None:
-            return await call
-        from pyarvo.telemetry.spans import memory_call
-
-        return await memory_call(on.tracer, call, _told, system=self._system, operation=operation, id=id)
+    def call(
+        self, on: Recorder, call: Coroutine[Any, Any, R], operation: str, id: str | None
+    ) -> Awaitable[R]:
+        """What to await instead of *call*, which does I/O: with a span where that is recorded."""
+        return on.memory_call(call, _told, system=self._system, operation=operation, id=id)
 
     async def round_trip(
         self,

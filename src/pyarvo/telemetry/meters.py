@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from threading import Lock
-from time import monotonic
-from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
 from pyarvo.telemetry import names
+from pyarvo.telemetry.allowance import Allowance
 from pyarvo.telemetry.names import Kind, Metric
 
 __all__ = ["Bounded", "Meters"]
-
-_RATE: Final = 1_000.0
-_BURST: Final = 1_000.0
 
 Labels = Mapping[str, str]
 
 
 class Bounded:
     """
-    A histogram that takes every measurement up to 1,000 a second, and that many a second of more.
+    A histogram that takes every measurement up to 200 a second, and that many a second of more.
 
     One measurement costs an SDK several microseconds, which would be a tenth of a step at full load. Which ones
     are taken depends on the clock alone, so the distribution stays true. Counts do not: rates are the counters'.
@@ -31,23 +27,16 @@ class Bounded:
         histogram: Where they go.
     """
 
-    __slots__ = ("_at", "_credit", "_histogram")
+    __slots__ = ("_allowance", "_histogram")
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
-        self._credit = _BURST
-        self._at = monotonic()
+        self._allowance = Allowance()
 
     def record(self, value: float, labels: Labels) -> None:
         """Take one measurement, or leave it."""
-        now = monotonic()
-        credit = min(_BURST, self._credit + (now - self._at) * _RATE)
-        self._at = now
-        if credit < 1.0:
-            self._credit = credit
-            return
-        self._credit = credit - 1.0
-        self._histogram.record(value, labels)
+        if self._allowance.take():
+            self._histogram.record(value, labels)
 
 
 class Meters:

@@ -69,11 +69,8 @@ def use_providers(
 
 def active_trace() -> Headers:
     """`traceparent` and `tracestate` of the span that is active here; None twice when none is."""
-    if active() is None:
-        return None, None
-    from pyarvo.telemetry.spans import active_headers
-
-    return active_headers()
+    on = active()
+    return (None, None) if on is None else on.active_trace()
 
 
 def _find() -> None:

@@ -2,30 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics, trace
 
+from pyarvo.telemetry import spans
+from pyarvo.telemetry.allowance import Allowance
 from pyarvo.telemetry.meters import Meters
-from pyarvo.telemetry.names import SCOPE
+from pyarvo.telemetry.names import SCOPE, HandlerKind
+from pyarvo.telemetry.spans import Carrier, Headers, StepSpan
 
 __all__ = ["Recorder", "recorder"]
 
+R = TypeVar("R")
 
-class Recorder(NamedTuple):
+
+class Recorder:
     """
-    Where telemetry goes; at least one of the two is there.
+    Where telemetry goes; whoever has one needs to import nothing of OpenTelemetry.
 
     Attributes:
-        tracer: For spans.
-
-        meters: For metrics.
+        meters: The instruments; None when no metrics are recorded.
     """
 
-    tracer: trace.Tracer | None
-    meters: Meters | None
+    __slots__ = ("_roots", "_tracer", "meters")
+
+    def __init__(self, tracer: trace.Tracer | None, meters: Meters | None) -> None:
+        self._tracer = tracer
+        self._roots = Allowance()
+        self.meters = meters
+
+    @property
+    def traces(self) -> bool:
+        """Whether spans are recorded."""
+        return self._tracer is not None
+
+    def step_span(self, kind: HandlerKind, *, uri: str, source: str, event: Carrier) -> StepSpan | None:
+        """Begin the span of a handler's execution; None when no spans are recorded. See `StepSpan`."""
+        if self._tracer is None:
+            return None
+        return StepSpan(self._tracer, kind, uri=uri, source=source, event=event)
+
+    def memory_call(
+        self, call: Awaitable[R], told: Callable[[R], str], *, system: str, operation: str, id: str | None
+    ) -> Awaitable[R]:
+        """
+        What to await instead of *call*, the call of a memory that does I/O.
+
+        Args:
+            call: The call.
+
+            told: Says in a word what its answer means.
+
+            system: Name of the store.
+
+            operation: The verb.
+
+            id: The instance; None where the call is about many.
+        """
+        tracer = self._tracer
+        if tracer is None:
+            return call
+        parent, in_step = spans.parent_of_call()
+        if parent is None:
+            if not self._roots.take():
+                return call
+        elif not parent.is_recording():
+            return call
+        attributes = spans.attributes_of_call(system, operation, id)
+        if parent is not None and in_step and operation not in spans.WITH_SPANS:
+            return spans.as_event(parent, attributes, call, told)
+        return spans.as_span(tracer, attributes, call, told)
+
+    def emitted_trace(self, consumed: Headers) -> Headers:
+        """The headers of an event that the current step emits; see `spans.emitted_headers`."""
+        return consumed if self._tracer is None else spans.emitted_headers(consumed)
+
+    def active_trace(self) -> Headers:
+        """The headers of the span that is active here; None twice when none is."""
+        return spans.headers_of(trace.get_current_span())
+
+    def failure(self, error: BaseException) -> None:
+        """Lay an error of user code, which ended the workflow on record, beside the current step."""
+        if self._tracer is not None:
+            spans.tell_error(error)
 
 
 # One set of instruments a provider: a second one of the same names would be told nothing.

@@ -20,12 +20,16 @@ from pyarvo.telemetry import names
 from pyarvo.telemetry.names import HandlerKind
 
 __all__ = [
+    "WITH_SPANS",
+    "Carrier",
     "Headers",
     "StepSpan",
-    "active_headers",
+    "as_event",
+    "as_span",
+    "attributes_of_call",
     "emitted_headers",
     "headers_of",
-    "memory_call",
+    "parent_of_call",
     "tell_error",
 ]
 
@@ -41,8 +45,8 @@ _KINDS: Final = {
     HandlerKind.ORCHESTRATOR: SpanKind.PRODUCER,
     HandlerKind.RESUMABLE: SpanKind.PRODUCER,
 }
-# Calls that get a span also inside of a step.
-_WRITES: Final = frozenset({"commit", "write"})
+WITH_SPANS: Final = frozenset({"commit", "write"})
+"""Calls of a memory that have a span also inside of a step."""
 
 
 class Carrier(Protocol):
@@ -74,7 +78,7 @@ class StepSpan:
 
     __slots__ = ("_span", "_token")
 
-    def __init__(self, tracer: Tracer, kind: HandlerKind, uri: str, source: str, event: Carrier) -> None:
+    def __init__(self, tracer: Tracer, kind: HandlerKind, *, uri: str, source: str, event: Carrier) -> None:
         parent = context.get_current()
         if event.traceparent is not None:
             carrier = {"traceparent": event.traceparent}
@@ -154,11 +158,6 @@ def emitted_headers(consumed: Headers) -> Headers:
     return consumed if headers[0] is None else headers
 
 
-def active_headers() -> Headers:
-    """The headers of the span that is active here; None twice when none is."""
-    return headers_of(trace.get_current_span())
-
-
 def headers_of(span: Span) -> Headers:
     """The W3C headers that make *span* the parent of what receives them."""
     about = span.get_span_context()
@@ -168,45 +167,29 @@ def headers_of(span: Span) -> Headers:
     return f"00-{about.trace_id:032x}-{about.span_id:016x}-{int(about.trace_flags):02x}", state or None
 
 
-async def memory_call(
-    tracer: Tracer,
-    call: Awaitable[R],
-    told: Callable[[R], str],
-    *,
-    system: str,
-    operation: str,
-    id: str | None,
-) -> R:
-    """
-    Await the call of a memory, told as a span, or as an event of the step that it is part of.
-
-    Args:
-        tracer: Makes the span.
-
-        call: The call.
-
-        told: Says in a word what its answer means.
-
-        system: Name of the store.
-
-        operation: The verb.
-
-        id: The instance; None where the call is about many.
-
-    Raises:
-        MemoryFault: Whatever *call* raises.
-    """
+def parent_of_call() -> tuple[Span | None, bool]:
+    """The span that a memory's call belongs to, if any, and whether that is the span of a handler's step."""
     step = _current_step()
-    if step is not None and not step.is_recording():
-        return await call
+    if step is not None:
+        return step, True
+    span = trace.get_current_span()
+    return (span if span.get_span_context().is_valid else None), False
+
+
+def attributes_of_call(system: str, operation: str, id: str | None) -> dict[str, str | float]:
+    """What is told of every call of a memory."""
     attributes: dict[str, str | float] = {names.DB_SYSTEM: system, names.DB_OPERATION: operation}
     if id is not None:
         attributes[names.MEMORY_ID] = id
-    if step is not None and operation not in _WRITES:
-        return await _as_event(step, attributes, call, told)
-    span = tracer.start_span(
-        names.memory_span(operation, system), kind=SpanKind.CLIENT, attributes=attributes
-    )
+    return attributes
+
+
+async def as_span(
+    tracer: Tracer, attributes: dict[str, str | float], call: Awaitable[R], told: Callable[[R], str]
+) -> R:
+    """Await *call* with a span of its own, a child of the current one."""
+    name = names.memory_span(str(attributes[names.DB_OPERATION]), str(attributes[names.DB_SYSTEM]))
+    span = tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
     try:
         answer = await call
     except BaseException as error:
@@ -220,9 +203,10 @@ async def memory_call(
         span.end()
 
 
-async def _as_event(
+async def as_event(
     step: Span, attributes: dict[str, str | float], call: Awaitable[R], told: Callable[[R], str]
 ) -> R:
+    """Await *call*, told as an event of the step that it is part of."""
     begun = perf_counter()
     try:
         answer = await call
