@@ -260,7 +260,7 @@ class Outbox:
             derived = self._derived_id(asked.type, domain)
             self.events.append(
                 make(
-                    id=_chosen_id(asked.id, derived),
+                    id=derived if asked.id is None else _chosen_id(asked.id, derived),
                     source=self._source,
                     type=asked.type,
                     subject=subject if isinstance(subject, str) else subject(domain, derived),
@@ -340,9 +340,7 @@ class Outbox:
         )
 
 
-def _chosen_id(choice: str | dict[str, Any] | None, derived: str) -> str:
-    if choice is None:
-        return derived
+def _chosen_id(choice: str | dict[str, Any], derived: str) -> str:
     if isinstance(choice, str):
         return choice
     value = str(choice.get("value") or "").strip()

@@ -296,3 +296,15 @@ def test_any_subject_round_trips(**parts: Any) -> None:
 @given(st.text("eJyr+/-_= \né\ud800"))
 def test_no_text_breaks_the_reader(text: Any) -> None:
     assert not ArvoOrchestrationSubject.is_valid(text)
+
+
+@pytest.mark.parametrize("length", [1, 700, 880, 900, 1_100, 5_000])
+def test_short_and_long_subjects_are_both_common_zlib(length: int) -> None:
+    meta = {"text": "".join(chr(97 + n * n % 23) for n in range(length))}
+    subject = ArvoOrchestrationSubject.new(
+        orchestrator="arvo.orc.order", version="1.0.0", initiator="com.shop.web", meta=meta
+    )
+    packed = base64.b64decode(subject, validate=True)
+    assert packed[:2] == b"\x78\x9c"
+    assert json.loads(zlib.decompress(packed))["meta"] == meta
+    assert ArvoOrchestrationSubject.parse(subject)["meta"] == meta
