@@ -73,6 +73,7 @@ def bench(
     async def work(store: QueryLevel) -> list[Measured]:
         if not isinstance(store, LeasedMemory):
             raise typer.BadParameter("this memory has no leases")
+        await store.ping()
         rounds = dict.fromkeys((1, tasks))
         return [await _round(store, count, seconds, size) for count in rounds]
 

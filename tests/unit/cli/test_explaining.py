@@ -194,3 +194,20 @@ def test_it_is_json_with_times_in_utc() -> None:
     answer = json.loads(json.dumps(msgspec.to_builtins(explain(facts()))))
     assert answer["created_at"] == "1970-01-12T13:45:00Z"
     assert answer["situation"] == "idle"
+
+
+def test_a_holder_that_never_came_back_is_named_and_its_event_asked_for() -> None:
+    lapsed = replace(PLAIN, lapsed=True)
+    steps = (Step('["com.web.shop","init"]', (), 1, NOW - 50),)
+    explanation = explain(facts(lapsed, steps=steps))
+    assert explanation.situation is Situation.IDLE
+    assert explanation.lease.lapsed is True
+    assert commands(explanation)[0] == "pyarvo instances history order-1"
+    assert "host:1 died or froze in mid-step" in explanation.next[0].why
+    assert "redeliver" in explanation.next[0].why
+
+
+@pytest.mark.parametrize("more", [{"status": "done"}, {"status": "failure"}, {"version": 0, "data": None}])
+def test_nobody_needs_to_come_back_to_what_is_over_or_never_began(more: dict[str, Any]) -> None:
+    whys = [advice.why for advice in explain(facts(replace(PLAIN, lapsed=True, **more))).next]
+    assert not [why for why in whys if "mid-step" in why]

@@ -206,3 +206,24 @@ def test_a_percentile_is_a_time_that_was_measured() -> None:
     times = [float(n) for n in range(100, 0, -1)]
     assert (_percentile(times, 50), _percentile(times, 99), _percentile(times, 100)) == (50.0, 99.0, 100.0)
     assert (_percentile([7.0], 50), _percentile([7.0], 99), _percentile([], 50)) == (7.0, 7.0, None)
+
+
+# ---------------------------------------------------------------------------------------------------- lapsed
+
+
+def test_explain_says_that_the_last_holder_died(tmp_path: Path) -> None:
+    path = tmp_path / "lapsed.db"
+    write(path, ("one", {"status": "active"}))
+
+    async def leave() -> None:
+        async with SqliteMachineMemory(path, clock=lambda: 1_000_000.0, holder="web-1:4711") as memory:
+            assert await memory.acquire("one") is not None
+
+    asyncio.run(leave())
+    url = f"sqlite:///{path}"
+    text = run("--memory", url, "instances", "explain", "one").stdout
+    assert "nobody; last held by web-1:4711, whose lease ran out: it died or froze in mid-step" in text
+    lease = json.loads(run("--memory", url, "instances", "show", "one", "-o", "json").stdout)["instance"][
+        "lease"
+    ]
+    assert (lease["held"], lease["lapsed"], lease["last_holder"]) == (False, True, "web-1:4711")
