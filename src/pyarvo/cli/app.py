@@ -83,7 +83,8 @@ def choose(
             "--memory",
             metavar="URL",
             envvar=MEMORY_VARIABLE,
-            help="The memory to look at: sqlite:///relative.db, sqlite:////absolute.db.",
+            help="The memory: sqlite:///relative.db, sqlite:////absolute.db, redis://host/0, postgresql://host/db, "
+            "nats://host/bucket.",
             show_default=False,
         ),
     ] = None,
