@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 import pyarvo as arvo
 from pyarvo import sync
+from pyarvo.sync import portal
 
 
 class Name(BaseModel):
@@ -73,6 +74,7 @@ def init(n: int) -> arvo.ArvoEvent:
 def memory(tmp_path: Path) -> Iterator[sync.SyncMemory]:
     with sync.open_memory(f"sqlite:///{tmp_path}/web.db") as opened:
         yield opened
+    portal._portal.end()  # pyright: ignore[reportPrivateUsage] - or other tests find its thread
 
 
 def test_threads_drive_workflows_to_their_end_and_replay_them(memory: sync.SyncMemory) -> None:
