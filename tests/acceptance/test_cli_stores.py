@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from pyarvo.cli import app
 from pyarvo.memory import SqliteMachineMemory, Step, open_memory
+from pyarvo.memory.postgres.connections import connect
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis", "postgresql", "nats"])
@@ -147,3 +149,37 @@ def test_a_server_that_is_not_there_is_said_without_its_password(scheme: str) ->
         assert result.stderr.startswith("pyarvo: ")
         assert "Traceback" not in result.stderr
         assert "sesame" not in result.stderr
+
+
+def fresh(scheme: str, directory: Path) -> str:
+    """The URL of a place without tables."""
+    if scheme == "sqlite":
+        return f"sqlite:///{directory}/raced.db"
+    return f"{postgres.postgres_url()}?schema={postgres.new_schema()}"
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "postgresql"])
+def test_processes_that_migrate_at_the_same_moment_agree(scheme: str, tmp_path: Path) -> None:
+    url = fresh(scheme, tmp_path)
+    with ThreadPoolExecutor(3) as pool:
+        racing = [pool.submit(pyarvo, "migrate", url, "-o", "json") for _ in range(3)]
+    for result in (one.result() for one in racing):
+        assert (result.returncode, result.stderr) == (0, "")
+        assert json.loads(result.stdout)["version"] == 1
+    assert answer("--memory", url, "instances", "list")["count"] == 0
+
+
+async def test_printed_sql_of_postgres_makes_what_a_memory_needs(tmp_path: Path) -> None:
+    url = fresh("postgresql", tmp_path)
+    printed = await asyncio.to_thread(pyarvo, "migrate", url, "--print")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    connection = await connect(postgres.postgres_url())
+    try:
+        await connection.execute(printed.stdout)
+    finally:
+        await connection.close(timeout=5)
+    async with open_memory(url) as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        assert await memory.commit(lease, {"n": 1}) == 1
+    assert (await asyncio.to_thread(answer, "migrate", url))["version"] == 1
