@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.servers.nats import nats_url
+from tests.servers.nats import cluster, nats_url
 from tests.servers.postgres import shared_server
 from tests.servers.redis import redis_url
 
@@ -26,18 +26,27 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def nats_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of three such servers in a cluster."""
+    with cluster(tmp_path_factory.mktemp("nats-r3"), settings=["max_payload: 12MB"]) as servers:
+        yield f"nats://{','.join(f'127.0.0.1:{server.port}' for server in servers)}"
+
+
+@pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server."""
     with redis_url(tmp_path_factory.mktemp("redis")) as url:
         yield url
 
 
-@pytest.fixture(params=[*KINDS, "nats", "postgres", "redis"])
+@pytest.fixture(params=[*KINDS, "nats", "nats-r3", "postgres", "redis"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty store; afterwards neither a task nor a thread is left."""
     others = set(threading.enumerate())  # the loop of the synchronous face lives as long as the process
     if request.param == "nats":
         place = NatsPlace(tmp_path, request.getfixturevalue("nats_server"))
+    elif request.param == "nats-r3":
+        place = NatsPlace(tmp_path, request.getfixturevalue("nats_servers"), replicas=3)
     elif request.param == "redis":
         place = RedisPlace(tmp_path, request.getfixturevalue("redis_server"))
     elif request.param == "postgres":

@@ -32,13 +32,15 @@ class NatsPlace(Place):
     Args:
         directory: For nothing.
 
-        url: Of the server.
+        url: Of the servers.
+
+        replicas: On how many of them the bucket is.
     """
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, directory: Path, url: str, replicas: int = 1) -> None:
         super().__init__("nats", directory)
         self._address, _ = _address(url, credentials=None, tls=False)
-        self._bucket = _bucket(f"place-{uuid4().hex}", 1, "memory")
+        self._bucket = _bucket(f"place-{uuid4().hex}", replicas, "memory")
 
     def _backend(self, options: MemoryOptions) -> Backend:
         return NatsBackend(self._address, None, self._bucket, options, clock=self.clock)

@@ -669,6 +669,30 @@ async def test_faults_name_the_instance(memory: NatsMachineMemory) -> None:
     assert (caught.value.id, caught.value.operation) == ("large", "commit")
 
 
+async def test_a_list_shows_an_instance_once_while_it_is_written(server: str, bucket: str) -> None:
+    async with (
+        NatsMachineMemory(server, bucket=bucket) as memory,
+        NatsMachineMemory(server, bucket=bucket) as busy,
+    ):
+        for n in range(600):  # more than one pull of the consumer
+            await memory.commit(await held(memory, f"i{n}"), {"n": n})
+        stop = False
+
+        async def write() -> None:
+            n = 0
+            while not stop:
+                n += 1
+                await busy.commit(await held(busy, f"i{n % 600}"), {"n": n})
+
+        writing = asyncio.create_task(write())
+        for _ in range(5):
+            found = (await memory.instances(limit=1_000)).items
+            assert len({instance.id for instance in found}) == len(found) == 600
+            assert await memory.count() == 600
+        stop = True
+        await writing
+
+
 def _backend(memory: NatsMachineMemory) -> NatsBackend:
     backend = memory._backend
     assert isinstance(backend, NatsBackend)

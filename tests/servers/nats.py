@@ -175,15 +175,17 @@ def nats_url(directory: Path, *, settings: Sequence[str] = ()) -> Generator[str]
 
 
 @contextmanager
-def cluster(directory: Path, *, size: int = 3) -> Generator[list[NatsServer]]:
-    """Servers in one cluster, with a leader of JetStream."""
+def cluster(directory: Path, *, size: int = 3, settings: Sequence[str] = ()) -> Generator[list[NatsServer]]:
+    """Servers in one cluster with *settings*, and with a leader of JetStream."""
     routes = free_ports(size)
     listed = ", ".join(f"nats://127.0.0.1:{port}" for port in routes)
     with ExitStack() as stack:
         servers: list[NatsServer] = []
         for n, port in enumerate(routes):
             setting = f"cluster {{ name: test, listen: 127.0.0.1:{port}, routes: [{listed}] }}"
-            servers.append(NatsServer(directory / f"s{n}", name=f"s{n}", settings=[setting], durable=True))
+            servers.append(
+                NatsServer(directory / f"s{n}", name=f"s{n}", settings=[setting, *settings], durable=True)
+            )
         for server in servers:
             stack.callback(server.stop)
             server.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from threading import Lock
 from time import monotonic
@@ -129,7 +129,7 @@ class NatsBackend:
             known = self._scanned_of(what)
             if known is not None:
                 return await self._again([each.id for each in known if each.serial < before], what, limit)
-        found = sorted([stored async for stored in self._matching(what)], key=lambda each: -each.serial)
+        found = sorted(await self._matching(what), key=lambda each: -each.serial)
         self._scanned = (what, monotonic(), found)
         return [each for each in found if before is None or each.serial < before][:limit]
 
@@ -151,24 +151,26 @@ class NatsBackend:
         return found if wanted == what and monotonic() - at < _PAGES_FROM_ONE_SCAN_S else None
 
     async def count(self, what: Find) -> int:
-        return len([stored async for stored in self._matching(what)])
+        return len(await self._matching(what))
 
-    async def _matching(self, what: Find) -> AsyncIterator[Stored]:
+    async def _matching(self, what: Find) -> list[Stored]:
         store = await self._store()
         now = await store.now()
         if what.parent is not None:
             children = await self._children(store, what.parent)
-            for stored in await self._again(children, what, len(children)):
-                yield stored
-            return
-        found = messages(store.link, store.bucket.stream, store.bucket.keys.entries, headers_only=True)
-        async with aclosing(found):
-            async for message in found:
+            return await self._again(children, what, len(children))
+        found: dict[str, Stored] = {}
+        every = messages(store, store.bucket.keys.entries, headers_only=True)
+        async with aclosing(every):
+            async for message in every:
                 stored = stored_of(message, now)
-                if matches(stored, what) and not is_forgotten(
-                    stored.row, stored.updated_at, now, self._options.tombstone_s
-                ):
-                    yield stored
+                gone = is_forgotten(stored.row, stored.updated_at, now, self._options.tombstone_s)
+                # One that is written during the scan comes by again.
+                if matches(stored, what) and not gone:
+                    found[stored.id] = stored
+                else:
+                    found.pop(stored.id, None)
+        return list(found.values())
 
     async def _children(self, store: Store, parent: str) -> list[str]:
         until = monotonic() + self._options.deadline_s

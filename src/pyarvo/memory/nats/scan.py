@@ -21,49 +21,69 @@ from pyarvo.memory.nats.entry import HEADER, decode_meta, labels_of
 from pyarvo.memory.nats.faults import ApiError, Silence, read_fault
 from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Ask, Link, decode_answer
+from pyarvo.memory.nats.store import Store
 
 __all__ = ["matches", "messages", "stored_of"]
 
 _WAIT_S: Final = 5.0
 _LOOK_S: Final = 0.25
 _BATCH: Final = 512
+_PAUSE_S: Final = 0.01
 _NO_MORE: Final = "404"
+_NOT_YET: Final = "503"
 _IDLE_NS: Final = 60_000_000_000
 
 
 class _Consumer(Struct, frozen=True):
     name: str = ""
-    num_pending: int = 0
     error: ApiError | None = None
 
 
 _CONSUMER: Final = msgspec.json.Decoder(_Consumer)
 
 
-async def messages(link: Link, stream: str, subjects: str, *, headers_only: bool) -> AsyncGenerator[Msg]:
+async def messages(store: Store, subjects: str, *, headers_only: bool) -> AsyncGenerator[Msg]:
     """
     The newest message of each of *subjects* in the order they were written, as they are while the scan runs.
+
+    A consumer may live on a follower, which hears of a write a little later than the leader that acknowledged it.
+    So the leader is asked for the newest first, and the scan goes on until it has come by.
 
     Raises:
         MemoryUnavailable: The scan could not begin or was broken off.
     """
+    link, stream = store.link, store.bucket.stream
     client = await link.connected()
+    newest = await _newest(store, subjects)
+    if not newest:
+        return
     consumer = await _made(link, stream, subjects, headers_only=headers_only)
-    if consumer.num_pending:
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()
-        driver: Any = client
-        inbox = client.new_inbox()
-        subscription = await driver.subscribe(inbox, cb=arrived.put)
-        try:
-            more = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer.name}"
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    driver: Any = client
+    inbox = client.new_inbox()
+    subscription = await driver.subscribe(inbox, cb=arrived.put)
+    seen = 0
+    try:
+        more = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer.name}"
+        while True:
             async for message in _pulled(client, more, inbox, arrived):
+                seen = message.metadata.sequence.stream
                 yield message
-        finally:
-            with suppress(nats.errors.Error):
-                await subscription.unsubscribe()
+            # Either it has come by, or it was replaced or removed meanwhile.
+            if seen >= newest or seen >= (newest := await _newest(store, subjects)):
+                break
+            await asyncio.sleep(_PAUSE_S)
+    finally:
+        with suppress(nats.errors.Error):
+            await subscription.unsubscribe()
     # One that is not deleted goes by itself when it is idle; a scan that has all it wanted does not fail for it.
     with suppress(MemoryFault):
         await link.ask(Ask(f"$JS.API.CONSUMER.DELETE.{stream}.{consumer.name}"), _WAIT_S)
+
+
+async def _newest(store: Store, subjects: str) -> int:
+    message = await store.stream.newest(subjects, monotonic() + _WAIT_S)
+    return 0 if message is None else message.seq
 
 
 async def _made(link: Link, stream: str, subjects: str, *, headers_only: bool) -> _Consumer:
@@ -87,8 +107,8 @@ async def _made(link: Link, stream: str, subjects: str, *, headers_only: bool) -
 
 
 async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[Msg]) -> AsyncGenerator[Msg]:
-    """All messages of a consumer, asked for by the batch."""
-    due = 0
+    """All messages that a consumer has now, asked for by the batch."""
+    due, until = 0, monotonic() + _WAIT_S
     try:
         while True:
             if not due:
@@ -96,14 +116,16 @@ async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[
                 due = _BATCH
             message = await _next(client, arrived)
             status = (message.headers or {}).get("Status")
-            if status == _NO_MORE:  # the last ones were replaced or removed meanwhile
+            if status == _NO_MORE:
                 return
+            if status == _NOT_YET and monotonic() < until:  # a server that has not heard of the consumer yet
+                await asyncio.sleep(_PAUSE_S)
+                due = 0
+                continue
             if status is not None:
                 raise MemoryUnavailable(f"a list was broken off: the server says {status}")
             due -= 1
             yield message
-            if not message.metadata.num_pending:
-                return
     except (TimeoutError, nats.errors.Error) as exc:
         raise MemoryUnavailable("a list was broken off: no answer in time") from exc
 

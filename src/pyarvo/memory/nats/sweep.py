@@ -28,7 +28,7 @@ async def sweep(store: Store, tombstone_s: float, within_s: float) -> None:
     first that is young; the mark of an instance that lives on is dropped, so that it is looked at once only.
     """
     oldest = await store.now() - tombstone_s
-    found = messages(store.link, store.bucket.stream, store.bucket.keys.buried, headers_only=False)
+    found = messages(store, store.bucket.keys.buried, headers_only=False)
     async with aclosing(found):
         async for message in found:
             try:
