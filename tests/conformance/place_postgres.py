@@ -13,7 +13,7 @@ from tests.servers.postgres import FileClock, PostgresServer, new_schema
 from pyarvo.memory import MemoryOptions
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.postgres.backend import PostgresBackend
-from pyarvo.memory.postgres.connections import Connection, OwnConnections, connect
+from pyarvo.memory.postgres.connections import CONNECT_S, Connection, OwnConnections, connect
 from pyarvo.memory.postgres.migrations import migrate
 from pyarvo.memory.postgres.rows import key_of
 
@@ -45,7 +45,7 @@ class PostgresPlace(Place):
         async def prepare(connection: Connection) -> None:
             await migrate(connection, self._schema)
 
-        lender = OwnConnections(self._url, size=2, named=True, within_s=options.deadline_s, prepare=prepare)
+        lender = OwnConnections(self._url, size=2, named=True, within_s=CONNECT_S, prepare=prepare)
         return PostgresBackend(options, self._schema, lender, clock=self.clock)
 
     def damage(self, id: str, raw: bytes) -> None:

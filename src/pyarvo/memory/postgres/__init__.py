@@ -15,7 +15,7 @@ from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.options import MemoryOptions, OptionFields, check_number, from_text
 from pyarvo.memory.postgres.backend import PostgresBackend
-from pyarvo.memory.postgres.connections import Connection, GivenPool, Lender, OwnConnections, Pool
+from pyarvo.memory.postgres.connections import CONNECT_S, Connection, GivenPool, Lender, OwnConnections, Pool
 from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name, migrate, migration_sql
 
 __all__ = ["SCHEMA_VERSION", "Pooler", "PostgresMachineMemory", "migration_sql", "open_postgres"]
@@ -92,7 +92,7 @@ class PostgresMachineMemory(LeasedMemory):
                 _checked_url(url),
                 size=_checked_size(pool_size),
                 named=pooler == "none",
-                within_s=parsed.deadline_s,
+                within_s=max(parsed.deadline_s, CONNECT_S),
                 prepare=prepare,
             )
         backend = PostgresBackend(parsed, name, lender, one_transaction=pooler == "transaction")

@@ -33,6 +33,8 @@ _TRIES: Final = 8
 # A statement holds its parameters twice; more than this goes in several.
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 
+# Callers have deadlines of their own; these free a connection whose server says nothing.
+_WRITE_S: Final = 1.0
 _READ_S: Final = 1.0
 # Counting walks through all rows.
 _QUERY_S: Final = 60.0
@@ -147,7 +149,7 @@ class PostgresBackend:
     ) -> Sequence[Record]:
         """The rows of a statement, whatever goes wrong named as a fault."""
         connection = await self._lender.take()
-        within_s = self._options.deadline_s if within_s is None else within_s
+        within_s = within_s or max(self._options.deadline_s, _WRITE_S)
         # A server that says nothing is hung up on; then the driver raises what a lost connection raises.
         watch = asyncio.get_running_loop().call_later(within_s, connection.terminate)
         broken = True

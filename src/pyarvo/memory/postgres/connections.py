@@ -13,7 +13,10 @@ import asyncpg
 from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.postgres.faults import fault_of_connecting
 
-__all__ = ["Connection", "GivenPool", "Lender", "OwnConnections", "Pool", "connect"]
+__all__ = ["CONNECT_S", "Connection", "GivenPool", "Lender", "OwnConnections", "Pool", "connect"]
+
+# Least time that making a connection may take; callers that wait for it have deadlines of their own.
+CONNECT_S: Final = 5.0
 
 _IDLE_S: Final = 300.0
 _CLOSE_S: Final = 2.0
