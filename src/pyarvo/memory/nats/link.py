@@ -23,7 +23,7 @@ from nats.aio.msg import Msg
 from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory.nats.faults import Silence, connect_fault
 
-__all__ = ["EXPECTED", "Address", "Answer", "Ask", "Link", "decode_answer"]
+__all__ = ["EXPECTED", "Address", "Answer", "Ask", "Link", "decode_answer", "end_subscription"]
 
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 
@@ -84,6 +84,15 @@ def decode_answer(decoder: msgspec.json.Decoder[A], answer: bytes) -> A:
         return decoder.decode(answer)
     except msgspec.MsgspecError as exc:
         raise MemoryUnavailable("something else than JetStream answered", transient=False) from exc
+
+
+async def end_subscription(subscription: Any) -> None:
+    """End *subscription* of the driver and its task, also when its connection is gone."""
+    try:
+        await subscription.unsubscribe()
+    except nats.errors.Error:
+        # The driver leaves the task behind when the connection breaks while it is closing.
+        subscription._stop_processing()  # noqa: SLF001 - there is no other way to end it without a connection
 
 
 class Link:
@@ -293,11 +302,8 @@ class Link:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        if subscription is not None and client is not None and client.is_connected:
-            await subscription.unsubscribe()
-        elif subscription is not None:
-            # The driver leaves the task of a subscription behind when the connection breaks while it is closing.
-            subscription._stop_processing()  # noqa: SLF001 - there is no other way to end it without a connection
+        if subscription is not None:
+            await end_subscription(subscription)
         if client is not None and client is not self._given:
             await client.close()
         await asyncio.sleep(0)  # for tasks that were cancelled to end

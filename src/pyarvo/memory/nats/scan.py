@@ -20,7 +20,7 @@ from pyarvo.memory.decide import is_held
 from pyarvo.memory.nats.entry import HEADER, decode_meta, labels_of
 from pyarvo.memory.nats.faults import ApiError, Silence, read_fault
 from pyarvo.memory.nats.keys import id_of
-from pyarvo.memory.nats.link import Ask, Link, decode_answer
+from pyarvo.memory.nats.link import Ask, Link, decode_answer, end_subscription
 from pyarvo.memory.nats.store import Store
 
 __all__ = ["matches", "messages", "stored_of"]
@@ -74,8 +74,7 @@ async def messages(store: Store, subjects: str, *, headers_only: bool) -> AsyncG
                 break
             await asyncio.sleep(_PAUSE_S)
     finally:
-        with suppress(nats.errors.Error):
-            await subscription.unsubscribe()
+        await end_subscription(subscription)
     # One that is not deleted goes by itself when it is idle; a scan that has all it wanted does not fail for it.
     with suppress(MemoryFault):
         await link.ask(Ask(f"$JS.API.CONSUMER.DELETE.{stream}.{consumer.name}"), _WAIT_S)
