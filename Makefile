@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench fuzz-xstate clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,13 @@ format: $(VENV)/.check
 
 bench: $(VENV)/.bench ## ratios against peers, measured in turns
 	$(BIN)/python -m benchmarks
+
+CHARTS ?= 3000
+
+fuzz-xstate: $(VENV)/.run ## by hand, with Node and npm: random charts here and in XState, every step compared
+	mkdir -p out/xstate
+	npm install --silent --no-save --no-audit --no-fund --prefix out/xstate xstate@5.33.3
+	$(BIN)/python -m tools.fuzz_xstate out/xstate --charts $(CHARTS)
 
 clean:
 	rm -rf $(VENV) dist build out
