@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["A_SECOND", "Allowance"]
 
-A_SECOND: Final = 200.0
+A_SECOND: Final = 100.0
 """Most measurements of a bounded histogram, and most traces that memories begin by themselves, a second."""
 
 

@@ -18,7 +18,7 @@ Labels = Mapping[str, str]
 
 class Bounded:
     """
-    A histogram that takes every measurement up to 200 a second, and that many a second of more.
+    A histogram that takes every measurement up to 100 a second, and that many a second of more.
 
     One measurement costs an SDK several microseconds, which would be a tenth of a step at full load. Which ones
     are taken depends on the clock alone, so the distribution stays true. Counts do not: rates are the counters'.

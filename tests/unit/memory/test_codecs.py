@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -624,3 +626,12 @@ def test_a_library_that_is_missing_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(InvalidOption, match=extra):
         make()
+
+
+def test_the_example_of_the_page_runs_as_it_stands(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "codecs.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    command = [sys.executable, "-W", "error", "-c", example]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "{'card': '4111-1111-1111-1111'}\n"
+    assert b"4111" not in _all_bytes(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pyarvo.handlers import Outcome
@@ -55,3 +57,13 @@ def test_spans_of_handlers(kind: HandlerKind, name: str) -> None:
 def test_neither_data_nor_access_control_has_an_attribute() -> None:
     fields = {field for field, _ in names.ATTRIBUTES_OF_EVENTS}
     assert not fields & {"data", "accesscontrol", "extensions"}
+
+
+def test_the_page_lists_every_metric_with_its_labels() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "telemetry.md").read_text()
+    for metric in METRICS:
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{metric.name}` |")]
+        cells = [cell.strip() for cell in line.split("|")]
+        assert cells[2].startswith(metric.kind.value)
+        assert [label for label in metric.labels if f"`{label}`" not in cells[3]] == []
+        assert metric.unit.startswith("{") or cells[2].endswith(metric.unit)
