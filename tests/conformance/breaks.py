@@ -83,7 +83,7 @@ def _replace_everywhere(intact: Any, broken: Any, patch: pytest.MonkeyPatch) -> 
         for key, value in list(vars(module).items()):
             if value is intact:
                 patch.setattr(module, key, broken)
-            elif key == "_RULES":
+            elif key == "_RULES" and name == "pyarvo.memory.decide":
                 rules = cast("dict[type, Any]", value)
                 for op in [op for op, rule in rules.items() if rule is intact]:
                     patch.setitem(rules, op, broken)
