@@ -119,6 +119,8 @@ class Stepper:
             raise ConfigViolation("memory: must have the four verbs read, write, lock and unlock")
         self._source = source
         self._memory = leased(memory)
+        if lease_ttl_s is not None and self._memory is not memory:
+            raise ConfigViolation("lease_ttl_s: a memory of four verbs has its own TTL")
         self._core = core
         self._lease_ttl_s = lease_ttl_s
 

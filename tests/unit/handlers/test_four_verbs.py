@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyarvo.errors import TransactionCause, TransactionViolation
+from pyarvo.errors import ConfigViolation, TransactionCause, TransactionViolation
 from pyarvo.handlers import (
     ArvoOrchestrator,
     ArvoResumable,
@@ -170,3 +170,10 @@ async def test_an_unlock_that_raises_hides_nothing(handler: Any, dicts: DictMemo
     result = await handler.execute(world.init())
     assert result.outcome is Outcome.RAN
     assert [event.type for event in result.events] == ["com.calc.add"]
+
+
+def test_the_length_of_its_leases_is_the_memorys_own(dicts: DictMemory, world: Any) -> None:
+    with pytest.raises(ConfigViolation, match="lease_ttl_s"):
+        create_arvo_resumable(
+            contracts=world.contracts, memory=dicts, handler={"1.0.0": job}, lease_ttl_s=30.0
+        )
