@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import nats.errors
@@ -319,3 +321,26 @@ def test_connecting(error: BaseException, transient: bool) -> None:
     assert fault.transient == transient
     assert fault.__cause__ is error
     assert "nats://h:1" in str(fault)
+
+
+# --- the driver -------------------------------------------------------------------------------------------------
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_driver_is_imported_for_nats_only() -> None:
+    code = "import sys, pyarvo, pyarvo.memory; print('nats' in sys.modules, 'nats.aio' in sys.modules)"
+    assert run_python(code).split() == ["False", "False"]
+
+
+def test_a_missing_driver_is_named_with_its_extra() -> None:
+    code = (
+        "import sys; sys.modules['nats'] = None\n"
+        "from pyarvo.memory import open_memory\n"
+        "try: open_memory('nats://localhost')\n"
+        "except ImportError as error: print(error)"
+    )
+    assert "pip install pyarvo[nats]" in run_python(code)
