@@ -444,8 +444,8 @@ class TransactionViolation(ViolationError):
         metadata: Mapping[str, Any] | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__("OrchestratorTransaction", f"[{cause.value}] {message}", metadata=metadata)
-        self.cause = cause
+        self.cause = TransactionCause(cause)
+        super().__init__("OrchestratorTransaction", f"[{self.cause.value}] {message}", metadata=metadata)
         self.retry_after_s = retry_after_s
 
 
