@@ -109,6 +109,9 @@ class LeasedMemory(QueryLevel):
         lease = await self._counted(self._acquire(id, None, self._options.lease_ttl_s, "lock"))
         if lease is None:
             return False
+        lease.data = (
+            None  # the verbs read for themselves; a record of megabytes is not kept for as long as the lease
+        )
         self._callers.fill(cell, lease)
         return True
 

@@ -136,3 +136,44 @@ async def test_a_loop_that_closed_meanwhile_does_not_end_the_thread() -> None:
     alive.result = 5
     _deliver(cast("list[Job[Any]]", [job, alive]))
     assert await alive.future == 5
+
+
+async def test_calls_of_another_loop_are_answered_or_refused_when_this_one_closes(file: Path) -> None:
+    memory = SqliteMachineMemory(file)
+    await memory.ping()
+    under_way = threading.Event()
+    ends: list[BaseException | None] = []
+
+    async def busy() -> None:
+        while True:
+            lease = await memory.acquire("a")
+            under_way.set()
+            if lease is not None:
+                await memory.commit(lease, {"n": lease.version + 1})
+
+    def other_loop() -> None:
+        try:
+            asyncio.run(asyncio.wait_for(busy(), 10))
+        except BaseException as error:  # noqa: BLE001 - the test looks at it, whatever it is
+            ends.append(error)
+
+    thread = threading.Thread(target=other_loop)
+    thread.start()
+    await asyncio.to_thread(under_way.wait)
+    await memory.close()
+    await asyncio.to_thread(thread.join)
+    assert [type(end) for end in ends] == [MemoryClosed]
+
+
+async def test_a_lock_keeps_no_record_in_memory(file: Path) -> None:
+    async with SqliteMachineMemory(file) as memory:
+        assert await memory.lock("a")
+        await memory.write("a", {"large": "x" * 100_000})
+        assert await memory.unlock("a")
+        assert await memory.lock("a")
+        cell = memory._callers.find("a")
+        assert cell is not None
+        assert cell.lease is not None
+        assert (cell.lease.version, cell.lease.data) == (1, None)
+        await memory.write("a", {"small": True})
+        assert await memory.read("a") == {"small": True}
