@@ -1,0 +1,1 @@
+"""The clauses, a module for each family or two."""

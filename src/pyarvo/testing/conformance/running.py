@@ -1,0 +1,143 @@
+"""`validate`: hold a memory to the clauses of its levels."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Final
+
+from pyarvo.errors import InvalidOption
+from pyarvo.testing.conformance.bench import Bench, Factory, PromiseBroken, Shared
+from pyarvo.testing.conformance.clause import Clause, Level, chosen, levels_of
+from pyarvo.testing.conformance.report import Outcome, Report, Result
+from pyarvo.testing.conformance.watched import offered_by
+
+__all__ = ["validate"]
+
+_AT_ONCE: Final = 24
+_LIMIT_S: Final = 40.0
+
+
+async def validate(
+    factory: Factory,
+    *,
+    levels: Iterable[str] | None = None,
+    only: str | Iterable[str] | None = None,
+    seed: int = 0,
+) -> Report:
+    """
+    Hold a memory to every clause of the levels that it declares.
+
+    The store should be one of its own: the clauses of the query level purge finished instances.
+
+    Args:
+        factory: `factory(**options)` opens another memory object over one and the same store. It takes
+            `lease_ttl_s`, in seconds.
+
+        levels: What the memory promises: "base", "leased", "query", "backend". None = all that it has the methods
+            of. A declared level that it does not offer fails, and so does one that it offers without declaring it.
+
+        only: Ids of clauses, or patterns (`base.ownership.*`); None = all.
+
+        seed: Of everything drawn at random.
+
+    Returns:
+        What was found; `report.ok` when every clause passed.
+
+    Raises:
+        InvalidOption: *levels* or *only* names what there is not.
+    """
+    tried = chosen(only)
+    began = monotonic()
+    shared = Shared(factory)
+    try:
+        first = shared.memory({}, 0)
+        offered = offered_by(first)
+        declared = offered if levels is None else levels_of(levels)
+        if not declared:
+            raise InvalidOption("levels", f"{type(first).__name__} has not even read, write, lock and unlock")
+        held_to = [each for each in tried if each.level in declared]
+        results = await _all(shared, held_to, declared, offered, seed)
+        if only is None:
+            results.extend(_undeclared(offered - declared))
+    finally:
+        await shared.close()
+    return Report(
+        type(first).__name__,
+        tuple(level for level in Level if level in declared),
+        tuple(level for level in Level if level in offered),
+        seed,
+        monotonic() - began,
+        tuple(results),
+    )
+
+
+async def _all(
+    shared: Shared,
+    tried: Sequence[Clause],
+    declared: frozenset[Level],
+    offered: frozenset[Level],
+    seed: int,
+) -> list[Result]:
+    del declared
+    run = f"kit-{os.urandom(6).hex()}"
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(each: Clause) -> Result:
+        if each.level not in offered:
+            return _told(each, Outcome.MISSING, f"the memory declares {each.level} and lacks its methods")
+        async with slots:
+            return await _try(each, Bench(shared, each.id, run, seed))
+
+    together = [each for each in tried if not each.alone]
+    found = dict(zip(together, await asyncio.gather(*map(one, together)), strict=True))
+    for each in tried:
+        if each.alone:
+            found[each] = await one(each)
+    return [found[each] for each in tried]
+
+
+async def _try(each: Clause, bench: Bench) -> Result:
+    began = monotonic()
+    reason = ""
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            try:
+                await each.work(bench)
+            finally:
+                await bench.close()
+    except PromiseBroken as broken:
+        reason = str(broken)
+    except TimeoutError:
+        reason = f"it had not ended after {_LIMIT_S:.0f} s"
+    except Exception as error:  # noqa: BLE001 - a memory under test may raise anything; it is told, whatever it is
+        reason = f"{type(error).__name__} where none may be raised: {error}"
+    outcome = Outcome.FAILED if reason else Outcome.PASSED
+    return _told(each, outcome, reason, monotonic() - began, bench.history.lines() if reason else ())
+
+
+def _told(
+    each: Clause, outcome: Outcome, reason: str, seconds: float = 0.0, history: tuple[str, ...] = ()
+) -> Result:
+    kinds = tuple(sorted(each.kinds))
+    return Result(
+        each.id, each.title, each.level, each.family, kinds, outcome, round(seconds, 4), reason, history
+    )
+
+
+def _undeclared(levels: Iterable[Level]) -> list[Result]:
+    """What a memory offers it must declare: nothing is left out in silence."""
+    return [
+        Result(
+            f"{level}.declared",
+            "what a memory offers, it declares, and is held to",
+            level,
+            "declared",
+            (),
+            Outcome.FAILED,
+            reason=f"the memory has the methods of the level {level}, and does not declare it",
+        )
+        for level in sorted(levels)
+    ]
