@@ -46,12 +46,10 @@ def ours(memory: RedisMachineMemory, record: Record) -> One:
     crowds = next(_crowds)
 
     async def one(task: int, step: int) -> None:
-        key = ["bench", f"{task}-{step}"]
+        key = f'["bench","{task}-{step}"]'
         lease = await memory.acquire(f"instance-{crowds}-{task}", event_key=key)
         assert lease is not None
-        await memory.commit(
-            lease, cast("dict[str, Any]", record), step=Step(json.dumps(key), ({"type": "done"},))
-        )
+        await memory.commit(lease, cast("dict[str, Any]", record), step=Step(key, ({"type": "done"},)))
 
     return one
 

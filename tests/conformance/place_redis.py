@@ -119,7 +119,7 @@ class RedisPlace(Place):
             clocked = script.replace("redis.call('TIME')", reading)
             assert clocked != script
             # What is made while the clock stands still is a microsecond apart, as it would be with a real one.
-            clocked = clocked.replace("'created', whole(now)", f"'created', whole(now + {making})")
+            clocked = clocked.replace("'serial', whole(now)", f"'serial', whole(now + {making})")
             ask(url, "SCRIPT", "LOAD", clocked)
             self._swaps.append((_digest(script), _digest(clocked)))
         ((self._host, self._port),) = Address.parse(url).hosts

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
@@ -218,6 +220,15 @@ def test_urls_and_options_out_of_bounds_are_refused(url: str, option: str) -> No
         open_memory(url)
     assert caught.value.option == option
     assert "secret" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named_with_the_way_to_get_it() -> None:
+    code = (
+        "import sys; sys.modules['redis'] = None\nfrom pyarvo import open_memory\nopen_memory('redis://host')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "pip install pyarvo[redis]" in run.stderr.splitlines()[-1]
 
 
 def test_either_a_url_or_a_client() -> None:

@@ -14,7 +14,7 @@ try:
     from pyarvo.memory.redis.backend import RedisBackend
     from pyarvo.memory.redis.routes import Client, Route, Wait, open_route, route_over
 except ModuleNotFoundError as exc:
-    if exc.name != "redis":
+    if (exc.name or "").partition(".")[0] != "redis":
         raise
     raise ModuleNotFoundError(
         "redis:// needs the driver redis-py: pip install pyarvo[redis]", name="redis"

@@ -157,7 +157,6 @@ def stored_of(id: str, now: bytes | int, fields: Sequence[bytes], data: bytes | 
     """
     try:
         row = {fields[n].decode(): fields[n + 1] for n in range(0, len(fields), 2)}
-        created = int(row["created"])
         orchestrator, version, status, parent = msgspec.json.decode(
             row.get("labels", b"[null,null,null,null]"),
             type=tuple[str | None, str | None, str | None, str | None],
@@ -177,11 +176,11 @@ def stored_of(id: str, now: bytes | int, fields: Sequence[bytes], data: bytes | 
                 data=data,
             ),
             labels=Labels(orchestrator=orchestrator, version=version, status=status, parent=parent),
-            created_at=created / _US,
+            created_at=int(row["created"]) / _US,
             updated_at=int(row["updated"]) / _US,
             now=int(now) / _US,
             # Two servers of a cluster may make an instance in the same microsecond.
-            serial=created << 8 | blake2b(id.encode(), digest_size=1).digest()[0],
+            serial=int(row["serial"]) << 8 | blake2b(id.encode(), digest_size=1).digest()[0],
         )
     except (KeyError, ValueError, IndexError, msgspec.DecodeError) as exc:
         raise RecordCorrupt("the hash of the instance does not decode; it was left as it is", id=id) from exc

@@ -63,7 +63,7 @@ class RedisBackend:
 
     name: ClassVar[str] = "redis"
     immediate: ClassVar[bool] = False
-    batches: ClassVar[tuple[int, int]] = (64, 4)
+    batches: ClassVar[tuple[int, int]] = (32, 8)
     page: ClassVar[int] = 50_000
     takes_hashed_keys: ClassVar[bool] = False
     most_bodies: ClassVar[int | None] = None
@@ -107,7 +107,7 @@ class RedisBackend:
         return await (await self._queries()).history(id)
 
     async def put(self, image: Image) -> bool:
-        """See `Importing`; creation is ordered by the time of creation."""
+        """See `Importing`."""
         route = await self._route(self._deadline_s)
         (result,) = await route.run([self._scripts.put(image)], self._deadline_s, wait=self._wait)
         op = Read(image.stored.id)

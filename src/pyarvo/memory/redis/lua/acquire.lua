@@ -21,7 +21,8 @@ if token == owner then
     return { ACQUIRED, fence, version, data, redis.call('HGET', KEYS[1], 'deleted') }
 end
 if not known then
-    redis.call('HSET', KEYS[1], 'id', ARGV[1], 'version', 0, 'created', whole(now), 'updated', whole(now))
+    redis.call('HSET', KEYS[1], 'id', ARGV[1], 'version', 0, 'created', whole(now), 'updated', whole(now),
+        'serial', whole(now))
 end
 redis.call('HSET', KEYS[1], 'fence', whole(fence + 1), 'token', owner, 'holder', ARGV[4],
     'granted', whole(now), 'until', whole(now + ARGV[3]))

@@ -17,6 +17,8 @@ for n, key in ipairs({ KEYS[1], KEYS[3], KEYS[4] }) do
     end
     from = after
 end
+-- Lists go by the order in which instances came here, not by when they were made elsewhere.
+redis.call('HSET', KEYS[1], 'serial', whole(now))
 if ARGV[3] == '1' then
     redis.call('SET', KEYS[2], ARGV[4])
 end
