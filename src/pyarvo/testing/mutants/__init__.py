@@ -1,0 +1,12 @@
+"""Deliberately wrong memories. The conformance kit must find every one of them, and say which promise it breaks."""
+
+from pyarvo.testing.mutants import leases, memories, queries, records, rules, typescript, verbs, writes
+from pyarvo.testing.mutants.mutant import Factory, Mutant, honest, known
+from pyarvo.testing.mutants.stores import InFile, InMemory, MutantStore, OnServer
+
+__all__ = ["MUTANTS", "Factory", "InFile", "InMemory", "Mutant", "MutantStore", "OnServer", "honest"]
+
+_LIARS = (leases, memories, queries, records, rules, typescript, verbs, writes)
+
+MUTANTS: tuple[Mutant, ...] = known()
+"""All of them, in the order of their definition."""

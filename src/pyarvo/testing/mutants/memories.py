@@ -1,0 +1,394 @@
+"""Memories that lie above their backend: faults, callers, cancelled calls, copies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Coroutine, Mapping
+from typing import Any, cast
+
+from pyarvo.errors import (
+    InvalidRecord,
+    LeaseLost,
+    MemoryUnavailable,
+    RecordCorrupt,
+    RecordTooLarge,
+    WriteConflict,
+    WriteOutcomeUnknown,
+)
+from pyarvo.memory import Find, Lease, LeasedMemory, Record, Step
+from pyarvo.memory.codec import check_id
+from pyarvo.memory.decide import Acquire, Found, Op, Outcome, Read, Release, Released
+from pyarvo.memory.retry import ATTEMPT_S, retried
+from pyarvo.testing.mutants.mutant import memory
+
+__all__: list[str] = []
+
+
+@memory()
+class CorruptIsAbsent(LeasedMemory):
+    """Reads bytes that do not decode as no record."""
+
+    async def read(self, id: str) -> Record | None:
+        try:
+            return await super().read(id)
+        except RecordCorrupt:
+            return None
+
+
+@memory()
+class UnavailableIsAbsent(LeasedMemory):
+    """Reads no record when the store cannot be asked: the workflow starts anew."""
+
+    async def read(self, id: str) -> Record | None:
+        try:
+            return await super().read(id)
+        except MemoryUnavailable:
+            return None
+
+
+@memory()
+class LockFaultIsDenied(LeasedMemory):
+    """Says that somebody else holds the lease when the store cannot be asked."""
+
+    async def _lock(self, id: str, cell: Any) -> bool:
+        try:
+            return await super()._lock(id, cell)
+        except MemoryUnavailable:
+            return False
+
+
+@memory()
+class LockFaultIsGranted(LeasedMemory):
+    """Says that the lease is held when the store cannot be asked."""
+
+    async def _lock(self, id: str, cell: Any) -> bool:
+        try:
+            return await super()._lock(id, cell)
+        except MemoryUnavailable:
+            return True
+
+
+@memory()
+class UnlockRaises(LeasedMemory):
+    """Raises a fault of the store out of unlock and release."""
+
+    async def _release(self, lease: Lease, operation: str) -> bool:
+        if not lease.token:
+            return False
+        lease.held = False
+        outcome = await self._ask(Release(lease.id, lease.token), ATTEMPT_S, operation)
+        return isinstance(outcome, Released) and outcome.ours
+
+
+@memory()
+class WriteIsRetried(LeasedMemory):
+    """Sends a write again when its outcome is unknown, as a driver does that retries by default."""
+
+    async def _commit(
+        self, lease: Lease, data: Mapping[str, Any], step: Step | None, *, release: bool, operation: str
+    ) -> int:
+        return await retried(
+            lambda: super(WriteIsRetried, self)._commit(
+                lease, data, step, release=release, operation=operation
+            )
+        )
+
+
+@memory()
+class ReadIsNotRetried(LeasedMemory):
+    """Gives a read up at the first fault that would have passed."""
+
+    async def read(self, id: str) -> Record | None:
+        check_id(id)
+        found = await self._ask(Read(id), ATTEMPT_S, "read")
+        data = found.data if isinstance(found, Found) else None
+        return None if data is None else self._decoded(data, id, 0, "read")
+
+
+@memory()
+class UnknownIsNotApplied(LeasedMemory):
+    """Says that a write was not applied when the store did not say so."""
+
+    async def _commit(
+        self, lease: Lease, data: Mapping[str, Any], step: Step | None, *, release: bool, operation: str
+    ) -> int:
+        try:
+            return await super()._commit(lease, data, step, release=release, operation=operation)
+        except WriteOutcomeUnknown as fault:
+            raise MemoryUnavailable(str(fault.args[0]), id=lease.id, operation=operation) from fault
+
+
+@memory()
+class ConflictIsSwallowed(LeasedMemory):
+    """Logs a version conflict and goes on as if the write had been applied."""
+
+    async def _commit(
+        self, lease: Lease, data: Mapping[str, Any], step: Step | None, *, release: bool, operation: str
+    ) -> int:
+        try:
+            return await super()._commit(lease, data, step, release=release, operation=operation)
+        except WriteConflict as fault:
+            return fault.actual
+
+
+@memory()
+class LostLeaseIsSwallowed(LeasedMemory):
+    """Says nothing when a write is refused because its lease was lost: the caller thinks that it is stored."""
+
+    async def _commit(
+        self, lease: Lease, data: Mapping[str, Any], step: Step | None, *, release: bool, operation: str
+    ) -> int:
+        try:
+            return await super()._commit(lease, data, step, release=release, operation=operation)
+        except LeaseLost:
+            return lease.version
+
+
+@memory()
+class WritesWithoutALock(LeasedMemory):
+    """Locks by itself for a caller that holds no lease, and writes."""
+
+    async def write(self, id: str, data: Record) -> None:
+        try:
+            await super().write(id, data)
+        except LeaseLost:
+            lease = await self.acquire(id)
+            if lease is None:
+                raise
+            await self.commit(lease, data)
+
+
+@memory()
+class UnlockOfAStrangerIsTrue(LeasedMemory):
+    """Answers unlock with True, whoever asks."""
+
+    async def unlock(self, id: str) -> bool:
+        await super().unlock(id)
+        return True
+
+
+@memory()
+class UnlockOfAnybody(LeasedMemory):
+    """Ends the lease of an instance by force when a caller without a lock unlocks it."""
+
+    async def unlock(self, id: str) -> bool:
+        return await super().unlock(id) or await self.force_release(id, reason="unlock")
+
+
+@memory()
+class LockOfTheObject(LeasedMemory):
+    """Remembers locks by memory object, not by caller: another task writes and unlocks under them."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._mine: dict[str, Lease] = {}
+
+    async def _lock(self, id: str, cell: Any) -> bool:
+        del cell
+        lease = await self.acquire(id)
+        if lease is not None:
+            self._mine[id] = lease
+        return lease is not None
+
+    async def write(self, id: str, data: Record) -> None:
+        lease = self._mine.get(id)
+        if lease is None:
+            await super().write(id, data)
+        else:
+            await self.commit(lease, data, release=False)
+
+    async def unlock(self, id: str) -> bool:
+        lease = self._mine.pop(id, None)
+        return await super().unlock(id) if lease is None else await self.release(lease)
+
+
+@memory()
+class LockLostUnderWaitFor(LeasedMemory):
+    """Marks the caller inside the coroutine: a lock taken in a task of its own is not found again."""
+
+    async def _lock(self, id: str, cell: Any) -> bool:
+        del cell
+        lease = await self.acquire(id)
+        if lease is None:
+            return False
+        self._callers.fill(self._callers.open(id), lease)
+        return True
+
+
+@memory(stores=("memory", "sqlite", "redis"))
+class CancelledLockStays(LeasedMemory):
+    """Leaves the lease of a caller that went away while it was being granted."""
+
+    def _give_back(self, op: Acquire) -> None:
+        del op
+
+    async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
+        outcome = await super()._ask(op, within_s, operation)
+        if isinstance(op, Acquire):
+            await asyncio.sleep(0)
+        return outcome
+
+
+@memory(stores=("sqlite", "redis"))
+class CancelledUnlockIsDropped(LeasedMemory):
+    """Does not unlock for a caller that is being cancelled."""
+
+    async def _release(self, lease: Lease, operation: str) -> bool:
+        if not lease.token:
+            return False
+        lease.held = False
+        await asyncio.sleep(0)
+        return await self._release_quietly(Release(lease.id, lease.token), operation)
+
+
+@memory()
+class RecordIsShared(LeasedMemory):
+    """Hands out the same object to everybody who reads: who changes it changes everybody's."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._objects: dict[bytes, Record] = {}
+
+    def _decoded(self, raw: bytes, id: str, version: int, operation: str) -> Record:
+        if raw not in self._objects:
+            self._objects[raw] = super()._decoded(raw, id, version, operation)
+        return self._objects[raw]
+
+    def _record(self, id: str, raw: bytes, version: int, operation: str) -> Record:
+        return self._decoded(raw, id, version, operation)
+
+
+@memory()
+class WriterKeepsTheRecord(LeasedMemory):
+    """Reads back the very object that was written: what the writer changes later is stored too."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._written: dict[str, Any] = {}
+
+    async def write(self, id: str, data: Record) -> None:
+        await super().write(id, data)
+        self._written[id] = data
+
+    async def read(self, id: str) -> Record | None:
+        found = await super().read(id)
+        return found if found is None else self._written.get(id, found)
+
+
+@memory()
+class UnfitIsStoredAsText(LeasedMemory):
+    """Stores what JSON cannot hold as its text, and says nothing."""
+
+    def _encoded(self, id: str, data: Mapping[str, Any], step: Step | None, operation: str) -> Any:
+        try:
+            return super()._encoded(id, data, step, operation)
+        except InvalidRecord:
+            if not isinstance(cast("object", data), dict):
+                raise
+            fitted = json.loads(json.dumps(data, default=str, allow_nan=False, skipkeys=True))
+            return super()._encoded(id, fitted, step, operation)
+
+
+@memory()
+class NanIsNull(LeasedMemory):
+    """Stores NaN and infinity as null."""
+
+    def _encoded(self, id: str, data: Mapping[str, Any], step: Step | None, operation: str) -> Any:
+        return super()._encoded(id, _without_nan(data), step, operation)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in cast("dict[str, Any]", value).items()}
+    return value
+
+
+@memory()
+class LargeRecordsAreCut(LeasedMemory):
+    """Stores an empty record where the record is too large."""
+
+    def _encoded(self, id: str, data: Mapping[str, Any], step: Step | None, operation: str) -> Any:
+        try:
+            return super()._encoded(id, data, step, operation)
+        except RecordTooLarge:
+            return super()._encoded(id, {}, step, operation)
+
+
+@memory()
+class RefusesLate(LeasedMemory):
+    """Finds out that a record is unfit after the lease was given up for it."""
+
+    async def write(self, id: str, data: Record) -> None:
+        try:
+            await super().write(id, data)
+        except (InvalidRecord, RecordTooLarge):
+            await self.unlock(id)
+            raise
+
+
+@memory()
+class AnyIdWillDo(LeasedMemory):
+    """Takes an empty id for an id like any other."""
+
+    async def read(self, id: str) -> Record | None:
+        return await super().read(id or "-")
+
+    def lock(self, id: str) -> Coroutine[Any, Any, bool]:
+        return super().lock(id or "-")
+
+    async def write(self, id: str, data: Record) -> None:
+        await super().write(id or "-", data)
+
+    async def unlock(self, id: str) -> bool:
+        return await super().unlock(id or "-")
+
+
+@memory()
+class LongIdsAreCut(LeasedMemory):
+    """Cuts an id of more than 4,096 bytes instead of refusing it."""
+
+    async def read(self, id: str) -> Record | None:
+        return await super().read(id[:1_000])
+
+    def lock(self, id: str) -> Coroutine[Any, Any, bool]:
+        return super().lock(id[:1_000])
+
+    async def write(self, id: str, data: Record) -> None:
+        await super().write(id[:1_000], data)
+
+    async def unlock(self, id: str) -> bool:
+        return await super().unlock(id[:1_000])
+
+
+@memory()
+class PurgeTakesTheLiving(LeasedMemory):
+    """Purges what is old, whether it is finished or not."""
+
+    async def purge(self, *, older_than_s: float, dry_run: bool = False) -> tuple[str, ...]:
+        found = [each.id for each in (await self.instances(Find(), limit=1000)).items]
+        if not dry_run:
+            for id in found:
+                await self.delete(id, force=True)
+        del older_than_s
+        return tuple(found)
+
+
+@memory()
+class DryRunIsWet(LeasedMemory):
+    """Purges also where it was only asked what it would purge."""
+
+    async def purge(self, *, older_than_s: float, dry_run: bool = False) -> tuple[str, ...]:
+        del dry_run
+        return await super().purge(older_than_s=older_than_s)
+
+
+@memory()
+class ClosedStillWorks(LeasedMemory):
+    """Answers calls after it was closed from what it remembers."""
+
+    def _check_usable(self) -> None:
+        """Whatever it is."""

@@ -1,0 +1,154 @@
+"""What a mutant is: a memory with one lie in it, and the clauses that must find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pyarvo.memory.backend import Backend
+from pyarvo.memory.contract import MachineMemory
+from pyarvo.memory.leased import LeasedMemory
+from pyarvo.memory.options import MemoryOptions
+from pyarvo.testing.mutants.stores import Change, MutantStore, Rule, Swap
+
+__all__ = ["Factory", "Mutant", "changed", "honest", "known", "memory", "rule", "verbs", "wrapper"]
+
+Factory = Callable[..., MachineMemory]
+"""`factory(**options) -> memory`: another memory object over one and the same store."""
+
+T = TypeVar("T", bound=type)
+R = TypeVar("R", bound=Rule)
+
+_EVERY: Final = ("memory", "sqlite", "redis")
+_UNCHANGED: Final = Change()
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """
+    One wrong memory.
+
+    Attributes:
+        name: Of the class or function that lies.
+
+        lie: In one sentence.
+
+        killed_by: Ids of the clauses that must find it, on every store and with every seed.
+
+        stores: Kinds of stores over which it exists; "none" for one that brings its own.
+
+        open: From a store to a factory of memories.
+    """
+
+    name: str
+    lie: str
+    killed_by: tuple[str, ...]
+    stores: tuple[str, ...]
+    open: Callable[[MutantStore], Factory]
+
+    @property
+    def level(self) -> str:
+        """The lowest level whose clauses find it."""
+        levels = ("base", "leased", "query", "backend")
+        return min((each.split(".")[0] for each in self.killed_by), key=levels.index)
+
+
+_KNOWN: dict[str, Mutant] = {}
+
+
+def known() -> tuple[Mutant, ...]:
+    """All mutants whose modules are imported, in the order of their definition."""
+    return tuple(_KNOWN.values())
+
+
+def honest(store: MutantStore) -> Factory:
+    """Memories over *store* that do not lie."""
+    return _memories(store, _UNCHANGED)
+
+
+def _memories(
+    store: MutantStore,
+    change: Change,
+    around: Callable[[Backend], Any] | None = None,
+    kind: type[LeasedMemory] = LeasedMemory,
+) -> Factory:
+    def factory(**options: Any) -> MachineMemory:
+        parsed = MemoryOptions.of(options)
+        backend = store.backend(parsed, change)
+        return kind(backend if around is None else around(backend), parsed)
+
+    return factory
+
+
+def _keep(mutant: Mutant) -> None:
+    if mutant.name in _KNOWN:
+        raise ValueError(f"two mutants are called {mutant.name}")
+    _KNOWN[mutant.name] = mutant
+
+
+def _lie_of(found: Any) -> str:
+    return " ".join((found.__doc__ or "").split())
+
+
+def wrapper(*killed_by: str, stores: tuple[str, ...] = _EVERY) -> Callable[[T], T]:
+    """Register a class of backends around right ones."""
+
+    def register(cls: T) -> T:
+        lie = _lie_of(cls)
+        _keep(
+            Mutant(
+                cls.__name__, lie, killed_by, stores, lambda store: _memories(store, _UNCHANGED, around=cls)
+            )
+        )
+        return cls
+
+    return register
+
+
+def memory(*killed_by: str, stores: tuple[str, ...] = _EVERY) -> Callable[[T], T]:
+    """Register a class of memories over right backends."""
+
+    def register(cls: T) -> T:
+        lie = _lie_of(cls)
+        _keep(
+            Mutant(cls.__name__, lie, killed_by, stores, lambda store: _memories(store, _UNCHANGED, kind=cls))
+        )
+        return cls
+
+    return register
+
+
+def rule(*killed_by: str, lua: tuple[Swap, ...] = ()) -> Callable[[R], R]:
+    """Register a function in place of `decide`, with its retelling for Redis."""
+
+    def register(wrong: R) -> R:
+        change = Change(rule=wrong, lua=lua)
+        stores = _EVERY if lua else ("memory", "sqlite")
+        name: str = getattr(wrong, "__name__", "")
+        _keep(Mutant(name, _lie_of(wrong), killed_by, stores, lambda store: _memories(store, change)))
+        return wrong
+
+    return register
+
+
+def changed(name: str, lie: str, *killed_by: str, sql: Swap | None = None, lua: Swap | None = None) -> None:
+    """Register one changed statement or script."""
+    change = Change(sql=() if sql is None else (sql,), lua=() if lua is None else (lua,))
+    stores = (*(("sqlite",) if sql else ()), *(("redis",) if lua else ()))
+    _keep(Mutant(name, lie, killed_by, stores, lambda store: _memories(store, change)))
+
+
+def verbs(*killed_by: str) -> Callable[[T], T]:
+    """Register a class of memories with four verbs; it is made with the place that all of them share."""
+
+    def register(cls: T) -> T:
+        def opened(store: MutantStore) -> Factory:
+            del store
+            place = cls.place()
+            return lambda **options: cls(place, **options)
+
+        _keep(Mutant(cls.__name__, _lie_of(cls), killed_by, ("none",), opened))
+        return cls
+
+    return register

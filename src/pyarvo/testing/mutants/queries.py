@@ -1,0 +1,162 @@
+"""Backends that lie to people and tools: deletion, lists, journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.decide import (
+    Acquired,
+    Commit,
+    Delete,
+    Deleted,
+    ForceRelease,
+    JournalEntry,
+    Op,
+    Outcome,
+    Released,
+)
+from pyarvo.testing.mutants.mutant import wrapper
+from pyarvo.testing.mutants.wrapper import Wrapper
+
+__all__: list[str] = []
+
+
+@wrapper()
+class DeletesLeased(Wrapper):
+    """Deletes an instance under the hands of its holder."""
+
+    async def answer(self, op: Op) -> Outcome:
+        return await self.ask(replace(op, force=True) if isinstance(op, Delete) else op)
+
+
+@wrapper()
+class DeleteIsAlwaysTrue(Wrapper):
+    """Says that an instance was deleted which never was."""
+
+    async def answer(self, op: Op) -> Outcome:
+        outcome = await self.ask(op)
+        return Deleted(existed=True) if isinstance(outcome, Deleted) else outcome
+
+
+@wrapper()
+class NoTombstone(Wrapper):
+    """Does not tell who takes the lease of a deleted instance that it was deleted."""
+
+    async def answer(self, op: Op) -> Outcome:
+        outcome = await self.ask(op)
+        return replace(outcome, deleted_at=None) if isinstance(outcome, Acquired) else outcome
+
+
+@wrapper()
+class ForceReleaseOfNobody(Wrapper):
+    """Says that a lease was taken away, and leaves it where it is."""
+
+    async def answer(self, op: Op) -> Outcome:
+        if isinstance(op, ForceRelease):
+            return Released(ours=bool((await self.row(op.id)).until))
+        return await self.ask(op)
+
+
+@wrapper()
+class ListMissesTheNewest(Wrapper):
+    """Leaves the newest instance out of every first page, as a lagging index does."""
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        if before is not None:
+            return await self.inner.find(what, before=before, limit=limit)
+        return (await self.inner.find(what, before=None, limit=limit + 1))[1:]
+
+
+@wrapper()
+class PagesOverlap(Wrapper):
+    """Begins a page with the last instance of the page before."""
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        return await self.inner.find(what, before=None if before is None else before + 1, limit=limit)
+
+
+@wrapper()
+class StatusIsIgnored(Wrapper):
+    """Lists and counts every status, whichever was asked for."""
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        return await self.inner.find(replace(what, status=None), before=before, limit=limit)
+
+    async def count(self, what: Find) -> int:
+        return await self.inner.count(replace(what, status=None))
+
+
+@wrapper()
+class ParentIsIgnored(Wrapper):
+    """Takes every child for a child of whoever asks."""
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        return await self.inner.find(self._any_parent(what), before=before, limit=limit)
+
+    async def count(self, what: Find) -> int:
+        return await self.inner.count(self._any_parent(what))
+
+    def _any_parent(self, what: Find) -> Find:
+        return what if what.parent is None else replace(what, parent=None, root=False)
+
+
+@wrapper()
+class ListsTombstones(Wrapper):
+    """Lists deleted instances among the living."""
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        living = await self.inner.find(what, before=before, limit=limit)
+        if what.deleted:
+            return living
+        dead = await self.inner.find(replace(what, deleted=True), before=before, limit=limit)
+        return sorted([*living, *dead], key=lambda stored: -stored.serial)[:limit]
+
+
+@wrapper()
+class CountsTombstones(Wrapper):
+    """Counts deleted instances among the living."""
+
+    async def count(self, what: Find) -> int:
+        living = await self.inner.count(what)
+        return living if what.deleted else living + await self.inner.count(replace(what, deleted=True))
+
+
+@wrapper()
+class LabelsStand(Wrapper):
+    """Keeps the labels of an instance's first record for ever."""
+
+    async def answer(self, op: Op) -> Outcome:
+        if isinstance(op, Commit) and op.expected:
+            stored = await self.inner.get(op.id)
+            if stored is not None:
+                op = replace(op, labels=stored.labels)
+        return await self.ask(op)
+
+
+@wrapper()
+class JournalIsBackwards(Wrapper):
+    """Gives the journal newest first."""
+
+    async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        return list(reversed(await self.inner.journal(id, after=after, limit=limit)))
+
+
+@wrapper()
+class HistoryIsEmpty(Wrapper):
+    """Keeps no earlier record although it was asked to."""
+
+    async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
+        del id
+        return []
+
+
+@wrapper()
+class HolderIsHidden(Wrapper):
+    """Shows every instance as free."""
+
+    async def get(self, id: str) -> Stored | None:
+        stored = await self.inner.get(id)
+        return None if stored is None else replace(stored, row=replace(stored.row, until=0.0))
