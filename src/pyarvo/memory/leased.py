@@ -109,9 +109,8 @@ class LeasedMemory(QueryLevel):
         lease = await self._counted(self._acquire(id, None, self._options.lease_ttl_s, "lock"))
         if lease is None:
             return False
-        lease.data = (
-            None  # the verbs read for themselves; a record of megabytes is not kept for as long as the lease
-        )
+        # The verbs read for themselves: a record of megabytes is not kept for as long as the lease.
+        lease.data = None
         self._callers.fill(cell, lease)
         return True
 
@@ -162,7 +161,9 @@ class LeasedMemory(QueryLevel):
 
     def _counted(self, asking: Coroutine[Any, Any, Lease | None]) -> Coroutine[Any, Any, Lease | None]:
         on = active()
-        return asking if on is None else self._signals.acquisition(on, asking)
+        if on is None or on.meters is None:
+            return asking
+        return self._signals.acquisition(on.meters, asking)
 
     async def _acquire(self, id: str, event_key: str | None, ttl_s: float, operation: str) -> Lease | None:
         op = Acquire(id, os.urandom(16).hex(), ttl_s, event_key, self._options.holder)
