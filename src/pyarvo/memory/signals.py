@@ -29,6 +29,7 @@ from pyarvo.telemetry import active, names
 from pyarvo.telemetry.names import Acquisition
 
 if TYPE_CHECKING:
+    from pyarvo.telemetry.meters import Meters
     from pyarvo.telemetry.recorder import Recorder
 
 __all__ = ["Signals", "tell_retry"]
@@ -113,10 +114,8 @@ class Signals:
             if on.meters is not None:
                 on.meters.round_trip.record(perf_counter() - begun, labels)
 
-    async def acquisition(self, on: Recorder, asking: Coroutine[Any, Any, Lease | None]) -> Lease | None:
+    async def acquisition(self, meters: Meters, asking: Coroutine[Any, Any, Lease | None]) -> Lease | None:
         """Await the answer to somebody who asks for a lease, and count it. A replay is none: it takes no lease."""
-        if on.meters is None:
-            return await asking
         begun = perf_counter()
         outcome: Acquisition | None = Acquisition.ERROR
         try:
@@ -128,8 +127,8 @@ class Signals:
             return lease
         finally:
             if outcome is not None:
-                on.meters.count(names.LOCK_ACQUISITIONS, self._system, outcome.value)
-                on.meters.wait.record(perf_counter() - begun, self._acquisitions[outcome])
+                meters.count(names.LOCK_ACQUISITIONS, self._system, outcome.value)
+                meters.wait.record(perf_counter() - begun, self._acquisitions[outcome])
 
     def committed(self, on: Recorder, lease: Lease, size: int, *, released: bool) -> None:
         """A write of *size* bytes was applied, which may have ended the lease."""

@@ -66,16 +66,14 @@ class Recorder:
         tracer = self._tracer
         if tracer is None:
             return call
-        parent, in_step = spans.parent_of_call()
-        if parent is None:
-            if not self._roots.take():
-                return call
-        elif not parent.is_recording():
+        step = spans.current_step()
+        parent = spans.current_span() if step is None else step
+        if not (self._roots.take() if parent is None else parent.is_recording()):
             return call
         attributes = spans.attributes_of_call(system, operation, id)
-        if parent is not None and in_step and operation not in spans.WITH_SPANS:
-            return spans.as_event(parent, attributes, call, told)
-        return spans.as_span(tracer, attributes, call, told)
+        if step is None or operation in spans.WITH_SPANS:
+            return spans.as_span(tracer, attributes, call, told)
+        return spans.as_event(step, attributes, call, told)
 
     def emitted_trace(self, consumed: Headers) -> Headers:
         """The headers of an event that the current step emits; see `spans.emitted_headers`."""

@@ -8,9 +8,9 @@ span. Imported only where something records.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import Token
+from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 from opentelemetry import context, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
@@ -27,9 +27,10 @@ __all__ = [
     "as_event",
     "as_span",
     "attributes_of_call",
+    "current_span",
+    "current_step",
     "emitted_headers",
     "headers_of",
-    "parent_of_call",
     "tell_error",
 ]
 
@@ -38,7 +39,7 @@ Headers = tuple[str | None, str | None]
 
 R = TypeVar("R")
 
-_STEP: Final = context.create_key("pyarvo.step")
+_step: ContextVar[Span | None] = ContextVar("pyarvo.step", default=None)
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _KINDS: Final = {
     HandlerKind.HANDLER: SpanKind.CONSUMER,
@@ -76,7 +77,7 @@ class StepSpan:
         event: The consumed event; its trace goes on. Without one, the trace that is active here.
     """
 
-    __slots__ = ("_span", "_token")
+    __slots__ = ("_before", "_outer", "_span")
 
     def __init__(self, tracer: Tracer, kind: HandlerKind, *, uri: str, source: str, event: Carrier) -> None:
         parent = context.get_current()
@@ -98,15 +99,13 @@ class StepSpan:
                 }
             )
         self._span = span
-        self._token: Token[context.Context] | None = context.attach(
-            context.set_value(_STEP, span, trace.set_span_in_context(span, parent))
-        )
+        self._before = context.attach(trace.set_span_in_context(span, parent))
+        self._outer = _step.set(span)
 
     def leave(self) -> None:
         """Make the span that was current before the current one again."""
-        if self._token is not None:
-            context.detach(self._token)
-            self._token = None
+        _step.reset(self._outer)
+        context.detach(self._before)
 
     def end(self, outcome: str, emitted: tuple[Any, ...], error_type: str | None) -> None:
         """
@@ -138,7 +137,7 @@ class StepSpan:
 
 def tell_error(error: BaseException) -> None:
     """Lay an error of user code, which ended the workflow on record, beside the current step."""
-    span = _current_step()
+    span = _step.get()
     if span is not None and span.is_recording():
         span.set_attribute(names.ERROR_TYPE, type(error).__qualname__)
         span.record_exception(error)
@@ -151,7 +150,7 @@ def emitted_headers(consumed: Headers) -> Headers:
 
     A trace that begins here and is not sampled says so in its header, so that no other part of it is sampled.
     """
-    span = _current_step()
+    span = _step.get()
     if span is None or (consumed[0] is not None and not span.is_recording()):
         return consumed
     headers = headers_of(span)
@@ -167,13 +166,15 @@ def headers_of(span: Span) -> Headers:
     return f"00-{about.trace_id:032x}-{about.span_id:016x}-{int(about.trace_flags):02x}", state or None
 
 
-def parent_of_call() -> tuple[Span | None, bool]:
-    """The span that a memory's call belongs to, if any, and whether that is the span of a handler's step."""
-    step = _current_step()
-    if step is not None:
-        return step, True
+def current_step() -> Span | None:
+    """The span of the handler's step that runs here; None outside of one."""
+    return _step.get()
+
+
+def current_span() -> Span | None:
+    """The span that is active here; None when none is."""
     span = trace.get_current_span()
-    return (span if span.get_span_context().is_valid else None), False
+    return span if span.get_span_context().is_valid else None
 
 
 def attributes_of_call(system: str, operation: str, id: str | None) -> dict[str, str | float]:
@@ -220,10 +221,6 @@ async def as_event(
         if step.is_recording():  # it may have ended, where user code went on behind its back
             attributes[names.MEMORY_DURATION] = perf_counter() - begun
             step.add_event(names.EVENT_MEMORY_CALL, attributes)
-
-
-def _current_step() -> Span | None:
-    return cast("Span | None", context.get_value(_STEP))
 
 
 def _attributes_of(event: object) -> dict[str, str | float]:
