@@ -1,20 +1,15 @@
 """What a clause works with: memories over one store, ids of its own, racers, and words for what must hold."""
 
-# It puts faults between the memories of this package and their stores.
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextvars import Context
-from dataclasses import replace
 from random import Random
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from pyarvo.memory import Lease, MachineMemory, MemoryOptions
-from pyarvo.memory.leased import LeasedMemory
+from pyarvo.memory import Lease, MachineMemory
 from pyarvo.testing.conformance.faults import Fault, FaultyBackend
 from pyarvo.testing.conformance.watched import History, Watched
 
@@ -90,6 +85,7 @@ class Bench:
         self._prefix = f"{run}/{clause}"
         self._numbers: dict[str, int] = {}
         self._own: list[Watched] = []
+        self._faulty: dict[Watched, FaultyBackend] = {}
         self._count = 0
 
     # --- memories and ids -------------------------------------------------------------------------------------
@@ -122,18 +118,15 @@ class Bench:
 
         Only for memories on pyarvo's `Backend`. By default it asks once for a lease.
         """
-        inner = self._shared.memory({}, 0)
-        if not isinstance(inner, LeasedMemory):
-            raise TypeError("faults go between a memory of this package and its backend")
-        parsed: MemoryOptions = replace(inner._options, **{"lock_attempts": 1, **options})
-        memory = self._watched(LeasedMemory(FaultyBackend(inner._backend, faults), parsed))
-        self._own.append(memory)
+        memory = self.fresh(**{"lock_attempts": 1, **options})
+        inside: dict[str, Any] = vars(memory.inner)
+        self._faulty[memory] = FaultyBackend(inside["_backend"], faults)
+        inside["_backend"] = self._faulty[memory]
         return memory
 
     def sent(self, memory: Watched) -> list[str]:
         """The kinds of operations that a faulty memory has sent to the store."""
-        backend: FaultyBackend = memory.inner._backend
-        return [type(op).__name__ for op in backend.sent]
+        return [type(op).__name__ for op in self._faulty[memory].sent]
 
     def _watched(self, memory: MachineMemory) -> Watched:
         self._count += 1
@@ -157,9 +150,7 @@ class Bench:
 
         return await asyncio.get_running_loop().create_task(called(), context=Context())
 
-    async def race(
-        self, works: Sequence[Callable[[], Coroutine[Any, Any, R]]]
-    ) -> list[R | BaseException]:
+    async def race(self, works: Sequence[Callable[[], Coroutine[Any, Any, R]]]) -> list[R | BaseException]:
         """Do all *works* at the same moment, each as a caller of its own; what they returned or raised."""
         gate = asyncio.Event()
 
@@ -180,7 +171,9 @@ class Bench:
         until = monotonic() + within_s
         while not await memory.lock(id):
             if monotonic() > until:
-                raise PromiseBroken(f"nobody got the lease within {within_s} s although every holder gave it up")
+                raise PromiseBroken(
+                    f"nobody got the lease within {within_s} s although every holder gave it up"
+                )
             await asyncio.sleep(self.random.uniform(0.0, 0.02))
 
     async def until_held(self, memory: Watched, id: str, within_s: float = 15.0, **options: Any) -> Lease:
@@ -188,7 +181,9 @@ class Bench:
         until = monotonic() + within_s
         while (lease := await memory.acquire(id, **options)) is None:
             if monotonic() > until:
-                raise PromiseBroken(f"nobody got the lease within {within_s} s although every holder gave it up")
+                raise PromiseBroken(
+                    f"nobody got the lease within {within_s} s although every holder gave it up"
+                )
             await asyncio.sleep(self.random.uniform(0.0, 0.02))
         return lease
 
@@ -224,7 +219,9 @@ class Bench:
         except kind as error:
             return error
         except Exception as error:
-            raise PromiseBroken(f"{what} raised {type(error).__name__}, not {kind.__name__}: {error}") from error
+            raise PromiseBroken(
+                f"{what} raised {type(error).__name__}, not {kind.__name__}: {error}"
+            ) from error
         raise PromiseBroken(f"{what} was not refused; it answered {self.history.shown(answer)}")
 
     async def locked(self, memory: Watched, id: str) -> None:

@@ -83,7 +83,7 @@ class FaultyBackend:
     A backend whose calls go as *faults* say, one after the other; then all go through.
 
     Args:
-        backend: The store; it is not closed.
+        backend: The store.
 
         faults: What happens to the calls.
 
@@ -103,9 +103,6 @@ class FaultyBackend:
         self.sent.extend(ops)
         fault = self._faults.pop(0) if self._faults else passes
         return await fault(self._backend.execute, ops)
-
-    async def close(self) -> None:
-        """The backend is another's."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)

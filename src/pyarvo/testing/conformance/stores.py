@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from pyarvo.memory import LeasedMemory, MemoryOptions, open_memory
 from pyarvo.memory.simple import SimpleBackend
@@ -52,19 +51,21 @@ async def factory_of(url: str) -> AsyncGenerator[Factory]:
         yield _other(url, scheme)
         return
     address, mark, query = url.partition("?")
-    beside = Path(unquote(address.partition("://")[2].removeprefix("/"))).absolute().parent
-    with TemporaryDirectory(prefix="pyarvo-conformance-", dir=beside) as directory:
-        file = quote(os.path.join(directory, "memory.db"))  # noqa: PTH118 - a URL is text
-        place = f"sqlite:///{file}{mark}{query}"
-        yield lambda **options: open_memory(place, **options)
+    file = unquote(address.partition("://")[2].removeprefix("/"))
+    with TemporaryDirectory(prefix="pyarvo-conformance-", dir=os.path.dirname(file) or ".") as directory:  # noqa: PTH120 - text of a URL; nothing is asked of the disk
+        yield _opening(f"sqlite:///{quote(directory)}/memory.db{mark}{query}", {})
 
 
 def _other(url: str, scheme: str) -> Factory:
-    place: dict[str, Any] = {}
-    if scheme.startswith("redis"):
-        place["prefix"] = _PLACE
-    elif scheme == "postgresql":
-        place["schema"] = _PLACE
-    elif scheme == "nats":
-        place["bucket"] = _PLACE
-    return lambda **options: open_memory(url, **{**place, **options})
+    if scheme == "nats":
+        return _opening(urlsplit(url)._replace(path="").geturl(), {"bucket": _PLACE})
+    if scheme == "postgresql":
+        return _opening(url, {"schema": _PLACE})
+    return _opening(url, {"prefix": _PLACE} if scheme.startswith("redis") else {})
+
+
+def _opening(url: str, place: dict[str, Any]) -> Factory:
+    def factory(**options: Any) -> LeasedMemory:
+        return open_memory(url, **place, **options)
+
+    return factory

@@ -64,7 +64,9 @@ class MachineMemoryConformance:
 
         undeclared = asyncio.run(offered()) - levels_of(self.levels)
         if undeclared:
-            raise AssertionError(f"the memory also offers {', '.join(sorted(undeclared))}: declare it in `levels`")
+            raise AssertionError(
+                f"the memory also offers {', '.join(sorted(undeclared))}: declare it in `levels`"
+            )
 
 
 def _report_of(request: Any, factory: Factory) -> Report:

@@ -142,9 +142,7 @@ class Watched:
     async def acquire(self, id: str, **options: Any) -> Lease | None:
         return await self._told("acquire", lambda: self.inner.acquire(id, **options), id, **options)
 
-    async def commit(
-        self, lease: Lease, data: Any, *, step: Step | None = None, release: bool = True
-    ) -> int:
+    async def commit(self, lease: Lease, data: Any, *, step: Step | None = None, release: bool = True) -> int:
         return await self._told(
             "commit",
             lambda: self.inner.commit(lease, data, step=step, release=release),
@@ -168,9 +166,7 @@ class Watched:
         return await self._told("get", lambda: self.inner.get(id), id)
 
     async def instances(self, what: object = None, **options: Any) -> Page:
-        return await self._told(
-            "instances", lambda: self.inner.instances(what, **options), what, **options
-        )
+        return await self._told("instances", lambda: self.inner.instances(what, **options), what, **options)
 
     async def count(self, what: object = None) -> int:
         return await self._told("count", lambda: self.inner.count(what), what)

@@ -76,10 +76,14 @@ async def acquire_absent(bench: Bench) -> None:
     bench.equal((lease.version, lease.data, lease.deleted_at), (0, None, None), "version, data, deleted_at")
     await memory.commit(lease, {})
     lease = await bench.held(memory, id)
-    bench.equal((lease.version, lease.data), (1, {}), "version and data after an empty object")
+    bench.equal([lease.version, lease.data], [1, dict[str, int]()], "version and data after an empty object")
 
 
-@clause("backend.absent.01", "bytes that do not decode raise RecordCorrupt on read, and are never taken for absence", Kind.FAULT)
+@clause(
+    "backend.absent.01",
+    "bytes that do not decode raise RecordCorrupt on read, and are never taken for absence",
+    Kind.FAULT,
+)
 async def corrupt_read(bench: Bench) -> None:
     id = bench.id()
     await bench.put(bench.open(), id, {"n": 1})
@@ -89,7 +93,11 @@ async def corrupt_read(bench: Bench) -> None:
         bench.equal((error.id, error.operation), (id, "read"), "id and operation of the error")
 
 
-@clause("backend.absent.02", "an acquire that finds corrupt bytes raises RecordCorrupt, and gives its lease back", Kind.FAULT)
+@clause(
+    "backend.absent.02",
+    "an acquire that finds corrupt bytes raises RecordCorrupt, and gives its lease back",
+    Kind.FAULT,
+)
 async def corrupt_acquire(bench: Bench) -> None:
     id = bench.id()
     other = bench.open()
@@ -101,7 +109,11 @@ async def corrupt_acquire(bench: Bench) -> None:
     bench.equal(lease.data, {"n": 1}, "the record")
 
 
-@clause("backend.absent.03", "a store that cannot be asked raises MemoryUnavailable, and never answers None", Kind.FAULT)
+@clause(
+    "backend.absent.03",
+    "a store that cannot be asked raises MemoryUnavailable, and never answers None",
+    Kind.FAULT,
+)
 async def away_is_not_absent(bench: Bench) -> None:
     id = bench.id()
     memory = bench.faulty(faults.away, faults.away, faults.away)

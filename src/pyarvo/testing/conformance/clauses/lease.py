@@ -22,7 +22,9 @@ async def one_holder(bench: Bench) -> None:
     bench.equal(await other.lock(id), expected=False, what="lock of an instance that is held")
 
 
-@clause("base.lease.02", "lock is not re-entrant: its holder, asking again, is told False, and still holds it")
+@clause(
+    "base.lease.02", "lock is not re-entrant: its holder, asking again, is told False, and still holds it"
+)
 async def not_reentrant(bench: Bench) -> None:
     memory, other = bench.several(2)
     id = bench.id()
@@ -55,7 +57,9 @@ async def lasts(bench: Bench) -> None:
         await asyncio.sleep(0.2)
 
 
-@clause("base.lease.05", "every lease has an end: a memory without a TTL, or with one out of bounds, is refused")
+@clause(
+    "base.lease.05", "every lease has an end: a memory without a TTL, or with one out of bounds, is refused"
+)
 async def bounded(bench: Bench) -> None:
     wrong: tuple[Any, ...] = (0, -1, 0.5, 3_601, float("inf"), float("nan"), None, "long")
     for ttl_s in wrong:
@@ -124,7 +128,9 @@ async def anew(bench: Bench) -> None:
     bench.equal(await other.lock(id), expected=True, what="lock after the unlock")
 
 
-@clause("base.lease.12", "a lock that is denied answers within a second and a half: no long polling", alone=True)
+@clause(
+    "base.lease.12", "a lock that is denied answers within a second and a half: no long polling", alone=True
+)
 async def quick_denial(bench: Bench) -> None:
     memory, other = bench.several(2)
     id = bench.id()
@@ -151,7 +157,10 @@ async def late_commit(bench: Bench) -> None:
     bench.equal(await memory.commit(lease, {"n": 1}), 1, "the version of a late commit")
 
 
-@clause("leased.lease.02", "a holder whose TTL passed, and whose lease nobody took, may renew it under the same fence")
+@clause(
+    "leased.lease.02",
+    "a holder whose TTL passed, and whose lease nobody took, may renew it under the same fence",
+)
 async def late_renewal(bench: Bench) -> None:
     memory, lease = await _late(bench)
     await memory.renew(lease, ttl_s=30.0)
@@ -176,7 +185,9 @@ async def never_shortens(bench: Bench) -> None:
     memory, other = bench.several(2)
     lease = await bench.held(memory, bench.id(), ttl_s=30.0)
     await memory.renew(lease, ttl_s=SHORT_S)
-    bench.holds(lease.expires_in_s > 20.0, f"expires_in_s is {lease.expires_in_s:.1f} after a shorter renewal")
+    bench.holds(
+        lease.expires_in_s > 20.0, f"expires_in_s is {lease.expires_in_s:.1f} after a shorter renewal"
+    )
     await bench.pass_s()
     bench.equal(await other.acquire(lease.id), None, "acquire, a second after a renewal for one second")
 
@@ -214,7 +225,9 @@ async def own_ttl(bench: Bench) -> None:
     bench.equal(await other.acquire(lease.id), None, "acquire of the longer lease")
 
 
-@clause("leased.lease.08", "expires_in_s is never more than the store grants, and 0 once the lease was given up")
+@clause(
+    "leased.lease.08", "expires_in_s is never more than the store grants, and 0 once the lease was given up"
+)
 async def expires_in(bench: Bench) -> None:
     memory = bench.open()
     lease = await bench.held(memory, bench.id(), ttl_s=10.0)
@@ -230,13 +243,17 @@ async def keeps(bench: Bench) -> None:
     memory, other = bench.several(2)
     lease = await bench.held(memory, bench.id())
     await memory.commit(lease, {"n": 1}, release=False)
-    bench.equal((lease.held, await other.acquire(lease.id)), (True, None), "after a commit that keeps the lease")
+    bench.equal(
+        (lease.held, await other.acquire(lease.id)), (True, None), "after a commit that keeps the lease"
+    )
     await memory.commit(lease, {"n": 2})
     bench.equal(lease.held, expected=False, what="`held` after a commit that releases")
     bench.equal((await bench.held(other, lease.id)).data, {"n": 2}, "the record under the next lease")
 
 
-@clause("leased.lease.10", "of many who ask at once for a lease that ran out exactly one gets it", Kind.CONCURRENT)
+@clause(
+    "leased.lease.10", "of many who ask at once for a lease that ran out exactly one gets it", Kind.CONCURRENT
+)
 async def one_successor(bench: Bench) -> None:
     memory = bench.open()
     id = bench.id()

@@ -19,7 +19,9 @@ async def _taken_over(bench: Bench) -> tuple[Watched, Watched, Watched, str]:
     return stale, successor, third, id
 
 
-@clause("base.ownership.01", "unlock by somebody who holds nothing is False, and the lease stays its holder's")
+@clause(
+    "base.ownership.01", "unlock by somebody who holds nothing is False, and the lease stays its holder's"
+)
 async def foreign_unlock(bench: Bench) -> None:
     holder, other, third = bench.several(3)
     id = bench.id()
@@ -122,7 +124,10 @@ async def unlock_of_one(bench: Bench) -> None:
     bench.equal(await other.lock(first), expected=True, what="lock of the instance that was unlocked")
 
 
-@clause("base.ownership.12", "a memory that is opened anew, as after a restart, has no part in the old one's lease")
+@clause(
+    "base.ownership.12",
+    "a memory that is opened anew, as after a restart, has no part in the old one's lease",
+)
 async def restarted(bench: Bench) -> None:
     before, after = bench.several(2)
     id = bench.id()

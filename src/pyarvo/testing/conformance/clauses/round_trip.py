@@ -44,7 +44,8 @@ def _nested(levels: int) -> dict[str, Any]:
 @clause("base.roundtrip.01", "every JSON type comes back as it went in")
 async def types(bench: Bench) -> None:
     await _comes_back(
-        bench, {"t": True, "f": False, "n": None, "s": "", "l": [], "o": {}, "i": 0, "x": 0.5, "m": [{"a": [1]}]}
+        bench,
+        {"t": True, "f": False, "n": None, "s": "", "l": [], "o": {}, "i": 0, "x": 0.5, "m": [{"a": [1]}]},
     )
 
 
@@ -60,7 +61,9 @@ async def odd_keys(bench: Bench) -> None:
 
 @clause("base.roundtrip.04", "any Unicode text comes back unchanged: NUL, controls, emoji, line separators")
 async def unicode_text(bench: Bench) -> None:
-    await _comes_back(bench, {"t": "é\u0301 \U0001f980 \u2028\u2029 \ufeff \0 \x1f \x7f \u202e", "ключ": "鍵"})
+    await _comes_back(
+        bench, {"t": "é\u0301 \U0001f980 \u2028\u2029 \ufeff \0 \x1f \x7f \u202e", "ключ": "鍵"}
+    )
 
 
 @clause("base.roundtrip.05", "composed and decomposed letters stay apart")
@@ -99,7 +102,13 @@ async def replaced(bench: Bench) -> None:
     memory, reader = bench.several(2)
     id = bench.id()
     await bench.locked(memory, id)
-    for record in ({"a": 1, "b": {"c": [1, 2, 3]}, "long": "x" * 5_000}, {"b": {}}, {}, {"a": None}):
+    records: tuple[dict[str, Any], ...] = (
+        {"a": 1, "b": {"c": [1, 2, 3]}, "long": "x" * 5_000},
+        {"b": {}},
+        {},
+        {"a": None},
+    )
+    for record in records:
         await memory.write(id, record)
         bench.equal(await reader.read(id), record, "the record that came back")
 
@@ -134,9 +143,14 @@ async def not_finite(bench: Bench) -> None:
     await _is_refused(bench, {"a": math.nan}, {"a": [{"b": math.inf}]}, {"a": -math.inf})
 
 
-@clause("base.roundtrip.16", "bytes, sets, exceptions and other objects are refused, never turned into something else")
+@clause(
+    "base.roundtrip.16",
+    "bytes, sets, exceptions and other objects are refused, never turned into something else",
+)
 async def not_json(bench: Bench) -> None:
-    await _is_refused(bench, {"a": b"x"}, {"a": {1}}, {"a": 1j}, {"error": ValueError("lost as {}")}, {"a": object()})
+    await _is_refused(
+        bench, {"a": b"x"}, {"a": {1}}, {"a": 1j}, {"error": ValueError("lost as {}")}, {"a": object()}
+    )
 
 
 @clause("base.roundtrip.17", "keys that are no text are refused, never turned into text")
@@ -162,7 +176,9 @@ async def random_records(bench: Bench) -> None:
         kind = bench.random.randrange(8 if depth else 6)
         if kind < 6:
             text = "".join(chr(bench.random.choice((0, 9, 34, 92, 65, 233, 0x1F980))) for _ in range(5))
-            return (None, True, bench.random.randint(-(2**63), 2**63 - 1), bench.random.random(), text, -1)[kind]
+            return (None, True, bench.random.randint(-(2**63), 2**63 - 1), bench.random.random(), text, -1)[
+                kind
+            ]
         if kind == 6:
             return [value(depth - 1) for _ in range(bench.random.randrange(4))]
         return {f"k{n}": value(depth - 1) for n in range(bench.random.randrange(4))}
