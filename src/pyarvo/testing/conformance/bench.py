@@ -119,9 +119,8 @@ class Bench:
         Only for memories on pyarvo's `Backend`. By default it asks once for a lease.
         """
         memory = self.fresh(**{"lock_attempts": 1, **options})
-        inside: dict[str, Any] = vars(memory.inner)
-        self._faulty[memory] = FaultyBackend(inside["_backend"], faults)
-        inside["_backend"] = self._faulty[memory]
+        inside: dict[str, Any] = memory.inner.__dict__
+        self._faulty[memory] = inside["_backend"] = FaultyBackend(inside["_backend"], faults)
         return memory
 
     def sent(self, memory: Watched) -> list[str]:

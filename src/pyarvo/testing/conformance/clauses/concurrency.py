@@ -1,0 +1,366 @@
+"""Concurrency: many callers at once, and what they may never see."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Any
+
+from pyarvo.testing.conformance.bench import SHORT_S, Bench
+from pyarvo.testing.conformance.clause import Kind, clause
+from pyarvo.testing.conformance.watched import Watched
+
+__all__: list[str] = []
+
+
+async def _adds(bench: Bench, memory: Watched, id: str, times: int) -> None:
+    """Add one to the counter, that many times."""
+    for _ in range(times):
+        await bench.until_locked(memory, id)
+        record = await memory.read(id)
+        await memory.write(id, {"n": (record or {"n": 0})["n"] + 1})
+        bench.equal(await memory.unlock(id), expected=True, what="unlock by the holder")
+
+
+def _none_failed(bench: Bench, results: list[Any]) -> None:
+    for each in results:
+        if isinstance(each, BaseException):
+            raise each
+    bench.holds(results, "nobody raced")
+
+
+@clause("base.concurrency.01", "of many who lock at once exactly one is told True", Kind.CONCURRENT)
+async def one_of_many(bench: Bench) -> None:
+    memories = bench.several(8)
+    for turn in range(5):
+        id = bench.id(f"a{turn}")
+        answers = await bench.race([lambda m=m, id=id: m.lock(id) for m in memories])
+        bench.equal(sorted(answers, key=repr), [False] * 7 + [True], "the answers to eight locks")
+
+
+@clause(
+    "base.concurrency.02", "of many locks through one memory object exactly one is told True", Kind.CONCURRENT
+)
+async def one_of_many_inside(bench: Bench) -> None:
+    memory = bench.open()
+    for turn in range(5):
+        id = bench.id(f"a{turn}")
+        answers = await bench.race([lambda id=id: memory.lock(id) for _ in range(8)])
+        bench.equal(sorted(answers, key=repr), [False] * 7 + [True], "the answers to eight locks")
+
+
+@clause(
+    "base.concurrency.03", "a counter that eight callers raise 25 times each loses no update", Kind.CONCURRENT
+)
+async def counter(bench: Bench) -> None:
+    id = bench.id()
+    memories = bench.several(8)
+    _none_failed(bench, await bench.race([lambda m=m: _adds(bench, m, id, 25) for m in memories]))
+    bench.equal(await memories[0].read(id), {"n": 200}, "the counter")
+
+
+@clause(
+    "base.concurrency.04", "no two callers are ever between lock and unlock at the same time", Kind.CONCURRENT
+)
+async def exclusion(bench: Bench) -> None:
+    id = bench.id()
+    inside: list[int] = []
+
+    async def works(n: int, memory: Watched) -> None:
+        for _ in range(4):
+            await bench.until_locked(memory, id)
+            inside.append(n)
+            await asyncio.sleep(0)
+            bench.equal(inside, [n], "callers that hold the lease")
+            inside.pop()
+            await memory.unlock(id)
+
+    memories = bench.several(6)
+    _none_failed(bench, await bench.race([lambda n=n, m=m: works(n, m) for n, m in enumerate(memories)]))
+
+
+@clause(
+    "base.concurrency.05",
+    "of many who create an instance at once exactly one finds it absent",
+    Kind.CONCURRENT,
+)
+async def creators(bench: Bench) -> None:
+    id = bench.id()
+    created: list[int] = []
+
+    async def creates(n: int, memory: Watched) -> None:
+        await bench.until_locked(memory, id)
+        if await memory.read(id) is None:
+            created.append(n)
+            await memory.write(id, {"by": n})
+        await memory.unlock(id)
+
+    memories = bench.several(8)
+    _none_failed(bench, await bench.race([lambda n=n, m=m: creates(n, m) for n, m in enumerate(memories)]))
+    bench.equal(len(created), 1, "callers that found the instance absent")
+    bench.equal(await memories[0].read(id), {"by": created[0]}, "the record")
+
+
+@clause(
+    "base.concurrency.06", "of many who lock once a lease ran out exactly one is told True", Kind.CONCURRENT
+)
+async def successors(bench: Bench) -> None:
+    id = bench.id()
+    await bench.locked(bench.open(lease_ttl_s=SHORT_S), id)
+    await bench.pass_s()
+    answers = await bench.race([lambda m=m: m.lock(id) for m in bench.several(8)])
+    bench.equal(sorted(answers, key=repr), [False] * 7 + [True], "the answers to eight locks")
+
+
+@clause(
+    "base.concurrency.07",
+    "a former holder and its successor write at once: only the successor's stays",
+    Kind.CONCURRENT,
+)
+async def split_brain(bench: Bench) -> None:
+    stale, successor = bench.open(lease_ttl_s=SHORT_S), bench.open()
+    ids = [bench.id(f"a{n}") for n in range(4)]
+    for id in ids:
+        await bench.locked(stale, id)
+    await bench.pass_s()
+    for id in ids:
+        await bench.locked(successor, id)
+    for id in ids:
+        # Not through `race`: each acts on the lease that it took here.
+        first, second = await asyncio.gather(
+            stale.write(id, {"by": "stale"}), successor.write(id, {"by": "successor"}), return_exceptions=True
+        )
+        bench.holds(isinstance(first, Exception), "a write by the former holder was not refused")
+        bench.equal(second, None, "the write of the successor")
+        bench.equal(await successor.read(id), {"by": "successor"}, "the record")
+
+
+@clause(
+    "base.concurrency.08",
+    "a reader never sees half a record, nor an older one after a newer",
+    Kind.CONCURRENT,
+)
+async def readers(bench: Bench) -> None:
+    writer, *others = bench.several(4)
+    id = bench.id()
+    done = False
+
+    async def writes() -> None:
+        nonlocal done
+        try:
+            await bench.locked(writer, id)
+            for n in range(1, 41):
+                await writer.write(id, {"first": n, "filling": "x" * (n % 7) * 3_000, "last": n})
+        finally:
+            done = True
+
+    async def reads(memory: Watched) -> None:
+        newest = 0
+        while not done:
+            record = await memory.read(id)
+            if record is not None:
+                bench.equal(record["first"], record["last"], "beginning and end of one record")
+                bench.holds(record["first"] >= newest, f"{record['first']} was read after {newest}")
+                newest = record["first"]
+            await asyncio.sleep(0)
+
+    works: list[Any] = [writes, *(lambda m=m: reads(m) for m in others)]
+    _none_failed(bench, await bench.race(works))
+
+
+@clause(
+    "base.concurrency.09",
+    "a write that was answered is seen by every read that begins after it",
+    Kind.CONCURRENT,
+)
+async def seen_at_once(bench: Bench) -> None:
+    writer, *others = bench.several(4)
+    id = bench.id()
+    await bench.locked(writer, id)
+    for n in range(15):
+        await writer.write(id, {"n": n})
+        for record in await bench.race([lambda m=m: m.read(id) for m in others]):
+            bench.equal(record, {"n": n}, "a read that began after the write was answered")
+
+
+@clause(
+    "base.concurrency.10", "what many write to many instances at once lands each in its own", Kind.CONCURRENT
+)
+async def no_mixing(bench: Bench) -> None:
+    memories = bench.several(4)
+    ids = [bench.id(f"a{n}") for n in range(40)]
+
+    async def works(n: int) -> None:
+        await bench.put(memories[n % 4], ids[n], {"n": n, "filling": str(n) * 200})
+
+    _none_failed(bench, await bench.race([lambda n=n: works(n) for n in range(40)]))
+    for n, id in enumerate(ids):
+        bench.equal(await memories[(n + 1) % 4].read(id), {"n": n, "filling": str(n) * 200}, "the record")
+
+
+@clause(
+    "base.concurrency.11",
+    "callers of one instance do not wait for the leases of others",
+    Kind.CONCURRENT,
+    alone=True,
+)
+async def independent(bench: Bench) -> None:
+    holder, waiting, working = bench.several(3)
+    held = [bench.id(f"held{n}") for n in range(8)]
+    for id in held:
+        await bench.locked(holder, id)
+    denied = [asyncio.create_task(waiting.lock(id)) for id in held]
+    began = monotonic()
+    for n in range(8):
+        await bench.put(working, bench.id(f"free{n}"), {"n": n})
+    took = monotonic() - began
+    bench.equal(await asyncio.gather(*denied), [False] * 8, "locks of instances that are held")
+    bench.holds(took < 4.0, f"eight steps took {took:.1f} s while others waited for other instances")
+
+
+@clause(
+    "base.concurrency.12",
+    "one memory object serves its other callers while some are denied",
+    Kind.CONCURRENT,
+    alone=True,
+)
+async def shared_object(bench: Bench) -> None:
+    holder, memory = bench.several(2)
+    hot = bench.id("hot")
+    await bench.locked(holder, hot)
+    denied = [asyncio.create_task(memory.lock(hot)) for _ in range(12)]
+    began = monotonic()
+    for n in range(5):
+        await bench.put(memory, bench.id(f"free{n}"), {"n": n})
+    took = monotonic() - began
+    bench.equal(await asyncio.gather(*denied), [False] * 12, "locks of the instance that is held")
+    bench.holds(took < 4.0, f"five steps took {took:.1f} s beside twelve denied locks")
+
+
+@clause("base.concurrency.13", "of many contenders for one instance every one gets its turn", Kind.CONCURRENT)
+async def turns(bench: Bench) -> None:
+    id = bench.id()
+    memories = bench.several(8)
+    waited: list[float] = []
+
+    async def works(memory: Watched) -> None:
+        for _ in range(5):
+            began = monotonic()
+            await bench.until_locked(memory, id)
+            waited.append(monotonic() - began)
+            await memory.unlock(id)
+
+    _none_failed(bench, await bench.race([lambda m=m: works(m) for m in memories]))
+    bench.equal(len(waited), 40, "turns")
+
+
+@clause(
+    "base.concurrency.14",
+    "unlock and the lock of another at once leave one holder or none, and no stuck lease",
+    Kind.CONCURRENT,
+)
+async def handover(bench: Bench) -> None:
+    first, second, third = bench.several(3)
+    for n in range(8):
+        id = bench.id(f"a{n}")
+        await bench.locked(first, id)
+        unlocked, locked = await asyncio.gather(first.unlock(id), second.lock(id))
+        bench.equal(unlocked, expected=True, what="unlock by the holder")
+        bench.equal(await third.lock(id), expected=not locked, what="lock by a third")
+
+
+@clause("base.concurrency.15", "many who unlock what they do not hold never free it", Kind.CONCURRENT)
+async def foreign_unlocks(bench: Bench) -> None:
+    holder, *others = bench.several(6)
+    id = bench.id()
+    await bench.locked(holder, id)
+    answers = await bench.race([lambda m=m: m.unlock(id) for m in others])
+    bench.equal(answers, [False] * 5, "unlocks by callers that hold nothing")
+    bench.equal(await others[0].lock(id), expected=False, what="lock while the holder holds it")
+
+
+@clause(
+    "base.concurrency.16",
+    "many writers without a lease change nothing beside the holder's writes",
+    Kind.CONCURRENT,
+)
+async def foreign_writes(bench: Bench) -> None:
+    holder, *others = bench.several(5)
+    id = bench.id()
+    await bench.locked(holder, id)
+    await holder.write(id, {"by": "holder"})
+    for answer in await bench.race([lambda m=m: m.write(id, {"by": "other"}) for m in others]):
+        bench.holds(isinstance(answer, Exception), "a write by a caller without a lease was not refused")
+    bench.equal(await holder.read(id), {"by": "holder"}, "the record")
+
+
+@clause(
+    "leased.concurrency.01",
+    "a counter that eight callers raise through acquire and commit loses no update",
+    Kind.CONCURRENT,
+)
+async def leased_counter(bench: Bench) -> None:
+    id = bench.id()
+
+    async def adds(memory: Watched) -> None:
+        for _ in range(25):
+            lease = await bench.until_held(memory, id)
+            await memory.commit(lease, {"n": (lease.data or {"n": 0})["n"] + 1})
+
+    memories = bench.several(8)
+    _none_failed(bench, await bench.race([lambda m=m: adds(m) for m in memories]))
+    lease = await bench.held(memories[0], id)
+    bench.equal((lease.data, lease.version), ({"n": 200}, 200), "counter and version")
+
+
+@clause(
+    "leased.concurrency.02",
+    "of many who acquire at once exactly one gets the lease, and the fence rises by one",
+    Kind.CONCURRENT,
+)
+async def acquirers(bench: Bench) -> None:
+    memories = bench.several(8)
+    for turn in range(5):
+        id = bench.id(f"a{turn}")
+        leases = await bench.race([lambda m=m, id=id: m.acquire(id) for m in memories])
+        fences = [getattr(lease, "fence", lease) for lease in leases if lease is not None]
+        bench.equal(fences, [1], "the fences of the leases granted")
+
+
+@clause(
+    "leased.concurrency.03",
+    "fences of one instance are one after the other, whoever takes it",
+    Kind.CONCURRENT,
+)
+async def fences_in_order(bench: Bench) -> None:
+    id = bench.id()
+    fences: list[int] = []
+
+    async def takes(memory: Watched) -> None:
+        for _ in range(6):
+            lease = await bench.until_held(memory, id)
+            fences.append(lease.fence)
+            await memory.release(lease)
+
+    _none_failed(bench, await bench.race([lambda m=m: takes(m) for m in bench.several(5)]))
+    bench.equal(fences, list(range(1, 31)), "the fences in the order in which leases were held")
+
+
+@clause(
+    "leased.concurrency.04",
+    "a renewal and a takeover at once: the lease is one's or the other's, never both",
+    Kind.CONCURRENT,
+)
+async def renewal_or_takeover(bench: Bench) -> None:
+    memory, other = bench.several(2)
+    ids = [bench.id(f"a{n}") for n in range(6)]
+    leases = [await bench.held(memory, id, ttl_s=SHORT_S) for id in ids]
+    await bench.pass_s()
+    for lease in leases:
+        renewed, taken = await asyncio.gather(
+            memory.renew(lease), other.acquire(lease.id), return_exceptions=True
+        )
+        both = renewed is None and taken is not None
+        bench.holds(not both, "the lease was renewed, and granted to somebody else")
+        neither = renewed is not None and taken is None
+        bench.holds(not neither, f"nobody has the lease: {renewed!r}")
