@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from random import uniform
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoEvent
@@ -25,7 +25,6 @@ class _Result(Protocol):
     def outcome(self) -> str: ...
 
 
-@runtime_checkable
 class EventHandler(Protocol):
     """What a broker needs of a handler; every handler of the package has it."""
 

@@ -76,7 +76,7 @@ class SimpleEventBroker:
         check_options(options)
         self._handlers: dict[str, EventHandler] = {}
         for handler in handlers:
-            if not isinstance(handler, EventHandler):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            if not (hasattr(handler, "source") and callable(getattr(handler, "execute", None))):
                 raise ConfigViolation(f"handlers: {type(handler).__name__} has no source and execute")
             if handler.source in self._handlers:
                 raise ConfigViolation(f"handlers: two of them have the source {handler.source!r}")

@@ -41,7 +41,7 @@ from pyarvo.handlers.emission import ErrorData
 from pyarvo.handlers.observed import tell_failure
 from pyarvo.handlers.renewal import while_renewed
 from pyarvo.handlers.result import ExecutionResult, Outcome
-from pyarvo.memory.adapted import leased
+from pyarvo.memory.adapted import has_verbs, leased
 from pyarvo.memory.contract import Lease, MachineMemory, Record, Step
 
 __all__ = ["Change", "Core", "Run", "Stepper"]
@@ -115,7 +115,7 @@ class Stepper:
     __slots__ = ("_core", "_lease_ttl_s", "_memory", "_source")
 
     def __init__(self, *, source: str, memory: MachineMemory, core: Core, lease_ttl_s: float | None) -> None:
-        if not isinstance(memory, MachineMemory):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        if not has_verbs(memory):
             raise ConfigViolation("memory: must have the four verbs read, write, lock and unlock")
         self._source = source
         self._memory = leased(memory)

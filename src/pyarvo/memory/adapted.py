@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from os import urandom
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from pyarvo.errors import (
     EventConsumed,
@@ -32,7 +32,7 @@ from pyarvo.memory.codec import check_event_key, check_id, decode_record, encode
 from pyarvo.memory.contract import Lease, LeasedMachineMemory, MachineMemory, Record, Step
 from pyarvo.memory.options import DEFAULT_RECORD_LIMIT
 
-__all__ = ["KEPT_STEPS", "RESERVED", "FourVerbLeases", "leased"]
+__all__ = ["KEPT_STEPS", "RESERVED", "FourVerbLeases", "has_leases", "has_verbs", "leased"]
 
 RESERVED: Final = "arvo$$memory"
 """Key inside a stored record that holds version and steps."""
@@ -42,9 +42,31 @@ KEPT_STEPS: Final = 128
 _log = logging.getLogger("pyarvo.memory")
 
 
+_VERBS: Final = ("read", "write", "lock", "unlock")
+_LEASES: Final = ("acquire", "commit", "renew", "release")
+
+
+def has_verbs(memory: object) -> TypeGuard[MachineMemory]:
+    """
+    Whether *memory* has the four verbs.
+
+    Attributes are asked for one by one: `isinstance` does not see what an object hands on by `__getattr__`.
+    """
+    return _has(memory, _VERBS)
+
+
+def has_leases(memory: object) -> TypeGuard[LeasedMachineMemory]:
+    """Whether *memory* offers leases beside the four verbs; see `has_verbs`."""
+    return _has(memory, (*_VERBS, *_LEASES))
+
+
+def _has(memory: object, names: tuple[str, ...]) -> bool:
+    return all(callable(getattr(memory, name, None)) for name in names)
+
+
 def leased(memory: MachineMemory) -> LeasedMachineMemory:
     """*memory* itself when it offers leases, else its four verbs seen as leases."""
-    return memory if isinstance(memory, LeasedMachineMemory) else FourVerbLeases(memory)
+    return memory if has_leases(memory) else FourVerbLeases(memory)
 
 
 class _VerbLease(Lease):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol
 
 from msgspec import Struct
 
@@ -138,7 +138,6 @@ class Image(Struct, frozen=True):
     history: tuple[tuple[int, bytes], ...]
 
 
-@runtime_checkable
 class Importing(Protocol):
     """What a backend offers beside `Backend` to be the destination of a copy."""
 

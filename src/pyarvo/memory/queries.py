@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from pyarvo.errors import InvalidOption, LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
 from pyarvo.memory.access import StoreAccess, misanswer
@@ -338,9 +338,9 @@ class QueryLevel(StoreAccess):
 
     def _importing(self) -> Importing:
         backend = self._backend
-        if not isinstance(backend, Importing):
+        if not hasattr(backend, "put"):
             raise UnsupportedByBackend(f"a memory of {backend.name} takes no copies", operation="put")
-        return backend
+        return cast("Importing", backend)
 
     async def _entries(self, id: str, after: int) -> Sequence[JournalEntry]:
         return await self._asked(lambda: self._backend.journal(id, after=after, limit=_MAX_PAGE), id, "image")

@@ -8,6 +8,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Self, cast
 
+from pyarvo.memory.adapted import has_leases
 from pyarvo.memory.contract import Lease, LeasedMachineMemory, MachineMemory, Record, Step
 
 __all__ = ["MemoryCall", "WrappedMemory"]
@@ -47,7 +48,7 @@ class WrappedMemory:
 
     def __new__(cls, memory: MachineMemory, *_: Any, **__: Any) -> Self:
         """Make one with leases when *memory* has them."""
-        kind = _with_leases(cls) if isinstance(memory, LeasedMachineMemory) else cls
+        kind = _with_leases(cls) if has_leases(memory) else cls
         return cast("Self", object.__new__(kind))
 
     def __init__(self, memory: MachineMemory) -> None:

@@ -251,3 +251,20 @@ async def test_what_is_no_event_is_refused() -> None:
     await broker.close()
     with pytest.raises(BrokerClosed):
         await broker.publish(event("com.test.a"))
+
+
+async def test_a_handler_may_be_wrapped() -> None:
+    class Wrapped:
+        """Hands on what it does not know."""
+
+        def __init__(self, inner: Handler) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+    inner = Handler("com.test.a")
+    wrapped: Any = Wrapped(inner)
+    async with create_simple_event_broker([wrapped]) as broker:
+        await broker.publish(event("com.test.a"))
+    assert len(inner.seen) == 1

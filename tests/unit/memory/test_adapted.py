@@ -19,7 +19,7 @@ from pyarvo.errors import (
     WriteOutcomeUnknown,
 )
 from pyarvo.memory import Lease, LeasedMachineMemory, MachineMemory, SimpleMachineMemory, Step
-from pyarvo.memory.adapted import KEPT_STEPS, RESERVED, FourVerbLeases, leased
+from pyarvo.memory.adapted import KEPT_STEPS, RESERVED, FourVerbLeases, has_verbs, leased
 
 
 class Dictionary:
@@ -271,3 +271,21 @@ async def test_the_verbs_refuse_bad_ids_and_records_too(
         with pytest.raises(InvalidRecord):
             await memory.write("a", {"n": math.nan})
     assert store.calls == []
+
+
+class PassesOn:
+    """A wrapper as people write it: what it does not know it hands on."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_what_a_wrapper_hands_on_counts() -> None:
+    wrapper: Any = PassesOn(SimpleMachineMemory())
+    assert has_verbs(wrapper)
+    assert leased(wrapper) is wrapper
+    nothing: Any = PassesOn(object())
+    assert not has_verbs(nothing)
