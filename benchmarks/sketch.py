@@ -179,7 +179,15 @@ async def orchestrate(memory: Memory) -> Event:
     """Eight events, seven executions, four steps of the memory; the last event."""
     subject = encode_subject("arvo.orc.bench", "1.0.0", "com.bench.client")
     waiting = deque(
-        [Event(source="com.bench.client", type="arvo.orc.bench", subject=subject, data={"n": 1}, to="arvo.orc.bench")]
+        [
+            Event(
+                source="com.bench.client",
+                type="arvo.orc.bench",
+                subject=subject,
+                data={"n": 1},
+                to="arvo.orc.bench",
+            )
+        ]
     )
     while True:
         event = waiting.popleft()
@@ -212,7 +220,11 @@ async def parts(memory: Memory) -> None:
     for event in events[:4]:
         await memory.lock(subject)
         await memory.read(subject)
-        record = {"subject": subject, "at": 1, "events": {"consumed": event.model_dump(), "produced": [event.model_dump()]}}
+        record = {
+            "subject": subject,
+            "at": 1,
+            "events": {"consumed": event.model_dump(), "produced": [event.model_dump()]},
+        }
         await memory.write(subject, record)
         await memory.unlock(subject)
 

@@ -89,7 +89,11 @@ async def compare(
 
 
 def show(row: Row) -> None:
-    wanted = "" if row.target is None else f" (target {row.target:g}x{'' if row.ratio >= row.target else ', MISSED'})"
+    wanted = (
+        ""
+        if row.target is None
+        else f" (target {row.target:g}x{'' if row.ratio >= row.target else ', MISSED'})"
+    )
     print(f"{row.what}\n  against {row.against}: {row.ratio:.2f}x{wanted}")
     print(
         f"  {row.rate:,.0f}/s against {row.reference_rate:,.0f}/s; p50 {row.p50_us:,.0f} us, p99 {row.p99_us:,.0f} us, "
