@@ -12,7 +12,19 @@ from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.decide import Acquired, Consumed, Found, Op, Outcome
 
-__all__ = ["Fault", "FaultyBackend", "away", "forbidden", "hangs", "late", "lost", "passes", "swaps"]
+__all__ = [
+    "Fault",
+    "FaultyBackend",
+    "away",
+    "forbidden",
+    "hangs",
+    "late",
+    "lost",
+    "passes",
+    "swaps",
+    "vanished",
+    "waits",
+]
 
 Execute = Callable[[Sequence[Op]], Awaitable[Sequence[Outcome | MemoryFault]]]
 Fault = Callable[[Execute, Sequence[Op]], Awaitable[Sequence[Outcome | MemoryFault]]]
@@ -51,6 +63,12 @@ async def lost(execute: Execute, ops: Sequence[Op]) -> Sequence[Outcome | Memory
     """The call is applied, its answer is lost."""
     await execute(ops)
     raise WriteOutcomeUnknown("the kit lost the answer")
+
+
+async def vanished(execute: Execute, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
+    """The call is not applied, and nobody can say so."""
+    del execute, ops
+    raise WriteOutcomeUnknown("the kit lost the call")
 
 
 def waits(gate: asyncio.Event) -> Fault:

@@ -16,7 +16,7 @@ from pyarvo.testing.conformance.watched import offered_by
 
 __all__ = ["validate"]
 
-_AT_ONCE: Final = 24
+_AT_ONCE: Final = 16
 _LIMIT_S: Final = 40.0
 
 

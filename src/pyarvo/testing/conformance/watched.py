@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from reprlib import Repr
 from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
@@ -17,6 +18,10 @@ R = TypeVar("R")
 
 _KEPT: Final = 60
 _LONGEST: Final = 100
+
+_BRIEF: Final = Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _LONGEST
+_BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxlevel = 6, 16, 16, 5
 
 _VERBS: Final = ("read", "write", "lock", "unlock")
 _LEASED: Final = ("acquire", "commit", "renew", "release")
@@ -99,8 +104,7 @@ class History:
             return repr(self.names[value])
         if isinstance(value, Lease):
             return f"<lease: fence {value.fence}, version {value.version}, token {value.token[:6]}>"
-        text = repr(value)
-        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 20]}... {len(text):,} characters"
+        return _BRIEF.repr(value)
 
 
 class Watched:
