@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from pyarvo.cli.bench import bench
+from pyarvo.cli.conformance import conformance
 from pyarvo.cli.copy import copy
 from pyarvo.cli.demo import demo
 from pyarvo.cli.diagram import diagram
@@ -60,6 +61,7 @@ app.command("migrate")(migrate)
 app.command("copy")(copy)
 app.command("purge")(purge)
 app.command("bench")(bench)
+app.command("conformance")(conformance)
 app.command("demo")(demo)
 
 
