@@ -680,6 +680,12 @@ BREAKS: tuple[Break, ...] = (
         ("test_c11_the_event_key_is_source_and_id_in_any_spelling",),
     ),
     Break(
+        "leased:LeasedMemory.acquire",
+        'raise fault.about(id, "acquire") from fault.__cause__',
+        "raise",
+        ("test_c11_what_is_no_event_key_is_refused_by_name",),
+    ),
+    Break(
         "sqlite/queries.sql:load",
         "ON s.serial = i.serial AND s.event_key = ?",
         "ON s.event_key = ?",

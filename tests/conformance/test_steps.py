@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from time import monotonic
+from typing import Any
 
 import pytest
 
-from pyarvo.errors import EventConsumed, LeaseLost, MemoryFault
+from pyarvo.errors import EventConsumed, InvalidRecord, LeaseLost, MemoryFault
 from pyarvo.memory import Lease, LeasedMemory, Step
 
 from .place import Place, after, asked, fine, held, same_again, until, waits_for
@@ -107,6 +108,16 @@ async def test_c11_a_replay_is_no_lease(place: Place) -> None:
             await call
     assert await memory.release(replay) is False
     assert await memory.read("a") == {"n": 1}
+
+
+async def test_c11_what_is_no_event_key_is_refused_by_name(place: Place) -> None:
+    memory = place.open()
+    wrong_ones: list[Any] = [[], "", ["com.a", None], 5, {}]
+    for wrong in wrong_ones:
+        with pytest.raises(InvalidRecord, match="event_key") as caught:
+            await memory.acquire("a", event_key=wrong)
+        assert (caught.value.id, caught.value.operation) == ("a", "acquire")
+    assert await memory.acquire("a")
 
 
 async def test_c11_an_event_is_consumed_once(place: Place) -> None:

@@ -410,8 +410,10 @@ BAD_IDS: list[Any] = ["", "x" * 5_000, "é" * 2_049, "\ud800", None, 7, b"a"]
 async def test_v6_a_bad_id_is_refused_by_every_verb_before_any_io(place: Place, id: Any) -> None:
     memory = place.open(faults=[fine])
     for verb in (memory.read, memory.lock, memory.unlock, memory.acquire, memory.get, memory.delete):
-        with pytest.raises(InvalidRecord, match="id"):
+        with pytest.raises(InvalidRecord, match="id") as caught:
             await verb(id)
+        named = id if isinstance(id, str) else None
+        assert (caught.value.id, caught.value.operation) == (named, verb.__name__)
     with pytest.raises(InvalidRecord, match="id"):
         await memory.write(id, {})
     assert asked(memory) == []

@@ -91,20 +91,20 @@ class FourVerbLeases:
 
     async def read(self, id: str) -> Record | None:
         """The record, without what rides in it."""
-        check_id(id)
+        check_id(id, "read")
         record, _, _ = await self._load(id)
         return record
 
     async def write(self, id: str, data: Record) -> None:
         """The memory's own `write`; version and steps of the stored record are kept."""
-        check_id(id)
+        check_id(id, "write")
         encode_record(data, limit=DEFAULT_RECORD_LIMIT)
         _, version, steps = await self._load(id)
         await self._store(id, data, version + 1, steps)
 
     async def lock(self, id: str) -> bool:
         """The memory's own `lock`."""
-        check_id(id)
+        check_id(id, "lock")
         try:
             return await self._memory.lock(id)
         except MemoryFault:
@@ -121,7 +121,7 @@ class FourVerbLeases:
         return await asyncio.shield(asyncio.ensure_future(self._unlock(id)))
 
     async def _unlock(self, id: str) -> bool:
-        check_id(id)
+        check_id(id, "unlock")
         try:
             return await self._memory.unlock(id)
         except Exception as exc:  # noqa: BLE001 - releases are tolerant, whatever a user's store raises
@@ -132,7 +132,7 @@ class FourVerbLeases:
         self, id: str, *, event_key: Sequence[str] | str | None = None, ttl_s: float | None = None
     ) -> Lease | None:
         """See `LeasedMachineMemory.acquire`; *ttl_s* is the memory's own business and must be None."""
-        check_id(id)
+        check_id(id, "acquire")
         if ttl_s is not None:
             raise UnsupportedByBackend("a memory of four verbs has its own TTL", id=id, operation="acquire")
         key = None if event_key is None else check_event_key(event_key)

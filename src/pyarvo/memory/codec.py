@@ -41,17 +41,20 @@ MAX_DEPTH: Final = 254
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 
-def check_id(id: str) -> None:
+def check_id(id: str, operation: str = "") -> None:
     """
     Refuse what is no instance id.
 
     Raises:
-        InvalidRecord: Not text, empty, over 4,096 UTF-8 bytes, or with a lone surrogate.
+        InvalidRecord: Not text, empty, over 4,096 UTF-8 bytes, or with a lone surrogate; it names *operation*.
     """
-    if type(id) is str:
-        _checked_id(id)
-    else:
-        _check_text(id, "id", MAX_ID_BYTES)
+    try:
+        if type(id) is str:
+            _checked_id(id)
+        else:
+            _check_text(id, "id", MAX_ID_BYTES)
+    except InvalidRecord as fault:
+        raise fault.about(id if isinstance(id, str) else None, operation) from fault.__cause__
 
 
 @lru_cache(maxsize=8_192)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from pyarvo.errors import (
     EventConsumed,
     InvalidOption,
+    InvalidRecord,
     LeaseLost,
     MemoryFault,
     MemoryUnavailable,
@@ -80,7 +81,7 @@ class LeasedMemory(QueryLevel):
 
     async def read(self, id: str) -> Record | None:
         """See `MachineMemory.read`."""
-        check_id(id)
+        check_id(id, "read")
         op = Read(id)
         found = await retried(lambda: self._ask(op, ATTEMPT_S, "read"))
         if not isinstance(found, Found):
@@ -89,7 +90,7 @@ class LeasedMemory(QueryLevel):
 
     async def write(self, id: str, data: Record) -> None:
         """See `MachineMemory.write`. Call `lock` first: a write stands on a lease."""
-        check_id(id)
+        check_id(id, "write")
         cell = self._callers.find(id)
         if cell is None or cell.lease is None:
             self._encoded(id, data, None, "write")
@@ -102,7 +103,7 @@ class LeasedMemory(QueryLevel):
 
     def lock(self, id: str) -> Coroutine[Any, Any, bool]:
         """See `MachineMemory.lock`. A plain function: the caller's context is marked when it is called."""
-        check_id(id)
+        check_id(id, "lock")
         return self._lock(id, self._callers.open(id))
 
     async def _lock(self, id: str, cell: Cell) -> bool:
@@ -116,7 +117,7 @@ class LeasedMemory(QueryLevel):
 
     async def unlock(self, id: str) -> bool:
         """See `MachineMemory.unlock`."""
-        check_id(id)
+        check_id(id, "unlock")
         cell = self._callers.find(id)
         if cell is None or cell.lease is None:
             return False
@@ -130,8 +131,11 @@ class LeasedMemory(QueryLevel):
         self, id: str, *, event_key: Sequence[str] | str | None = None, ttl_s: float | None = None
     ) -> Lease | None:
         """See `LeasedMachineMemory.acquire`."""
-        check_id(id)
-        key = None if event_key is None else check_event_key(event_key)
+        check_id(id, "acquire")
+        try:
+            key = None if event_key is None else check_event_key(event_key)
+        except InvalidRecord as fault:
+            raise fault.about(id, "acquire") from fault.__cause__
         ttl = self._options.lease_ttl_s if ttl_s is None else check_ttl(ttl_s)
         return await self._counted(self._acquire(id, key, ttl, "acquire"))
 

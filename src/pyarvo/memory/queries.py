@@ -108,7 +108,7 @@ class QueryLevel(StoreAccess):
             RecordCorrupt: The stored bytes do not decode.
             MemoryUnavailable: The store could not be asked.
         """
-        check_id(id)
+        check_id(id, "get")
         stored = await self._asked(lambda: self._backend.get(id), id, "get")
         return None if stored is None else self._instance(stored)
 
@@ -161,7 +161,7 @@ class QueryLevel(StoreAccess):
 
     async def children(self, id: str) -> tuple[Instance, ...]:
         """The instances whose parent is *id*, newest first."""
-        check_id(id)
+        check_id(id, "children")
         return tuple([child async for child in self.each(Find(parent=id))])
 
     async def ancestors(self, id: str) -> tuple[Instance, ...]:
@@ -193,7 +193,7 @@ class QueryLevel(StoreAccess):
             InvalidOption: *limit* is out of bounds.
             MemoryUnavailable: The store could not be asked.
         """
-        check_id(id)
+        check_id(id, "journal")
         _check_limit(limit)
         entries = await self._asked(
             lambda: self._backend.journal(id, after=after, limit=limit), id, "journal"
@@ -202,7 +202,7 @@ class QueryLevel(StoreAccess):
 
     async def history(self, id: str) -> tuple[tuple[int, Record], ...]:
         """Earlier records that are still kept (option `history`), as version and record, newest first."""
-        check_id(id)
+        check_id(id, "history")
         kept = await self._asked(lambda: self._backend.history(id), id, "history")
         return tuple((version, self._decoded(raw, id, version, "history")) for version, raw in kept)
 
@@ -221,7 +221,7 @@ class QueryLevel(StoreAccess):
         Raises:
             LeaseLost: Somebody holds the lease, and *force* is False. Nothing was deleted.
         """
-        check_id(id)
+        check_id(id, "delete")
         op = Delete(id, force)
         outcome = await self._ask(op, self._options.deadline_s, "delete")
         if isinstance(outcome, Denied):
@@ -240,7 +240,7 @@ class QueryLevel(StoreAccess):
         Raises:
             InvalidOption: No reason given, or none that can be kept: at most 4,096 UTF-8 bytes.
         """
-        check_id(id)
+        check_id(id, "force_release")
         _check_reason(reason)
         op = ForceRelease(id, reason)
         outcome = await self._ask(op, self._options.deadline_s, "force_release")
@@ -294,7 +294,7 @@ class QueryLevel(StoreAccess):
         Raises:
             MemoryUnavailable: The store could not be asked, or the instance kept changing meanwhile.
         """
-        check_id(id)
+        check_id(id, "image")
         before = await self._asked(lambda: self._backend.get(id), id, "image")
         for _ in range(_LOOKS):
             if before is None:
@@ -321,7 +321,7 @@ class QueryLevel(StoreAccess):
             MemoryUnavailable: The store could not be asked.
         """
         id = image.stored.id
-        check_id(id)
+        check_id(id, "put")
         backend = self._importing()
         if not backend.takes_hashed_keys and any(is_hashed(entry.event_key) for entry in image.journal):
             raise UnsupportedByBackend(
