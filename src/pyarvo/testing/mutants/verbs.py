@@ -39,7 +39,8 @@ class Room:
     locks: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
 
 
-_tokens: ContextVar[Mapping[tuple[int, str], list[str]]] = ContextVar("tokens", default=MappingProxyType({}))
+_Cells = Mapping[tuple[int, str], tuple[list[str], ...]]
+_cells: ContextVar[_Cells] = ContextVar("cells", default=MappingProxyType({}))
 
 
 class FourVerbs:
@@ -81,7 +82,9 @@ class FourVerbs:
         """See `MachineMemory.lock`."""
         check_id(id)
         cell: list[str] = []
-        _tokens.set({**_tokens.get(), (hash(self), id): cell})
+        mine = _cells.get()
+        key = (hash(self), id)
+        _cells.set({**mine, key: (*[old for old in mine.get(key, ()) if old], cell)})
         return self.locking(id, cell)
 
     async def locking(self, id: str, cell: list[str]) -> bool:
@@ -116,9 +119,9 @@ class FourVerbs:
 
     def cell(self, id: str) -> list[str] | None:
         """Where the caller's token is; a caller that never locked acts for the only lock there is."""
-        mine = _tokens.get().get((hash(self), id))
+        mine = _cells.get().get((hash(self), id))
         if mine is not None:
-            return mine
+            return next((cell for cell in reversed(mine) if cell), None)
         granted = self._granted.get(id, [])
         return granted[0] if len(granted) == 1 else None
 

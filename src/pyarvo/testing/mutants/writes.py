@@ -62,6 +62,29 @@ class LastWriterWins(Wrapper):
 
 
 @wrapper()
+class StepApart(Wrapper):
+    """Writes the record first and the step after it: who dies in between executes the event again."""
+
+    async def answer(self, op: Op) -> Outcome:
+        if not (isinstance(op, Commit) and op.event_key is not None):
+            return await self.ask(op)
+        first = await self.ask(replace(op, event_key=None, produced=None, release=False))
+        if not isinstance(first, Committed):
+            return first
+        await asyncio.sleep(0)
+        second = await self.ask(replace(op, expected=first.version))
+        return first if isinstance(second, Committed) else second
+
+
+@wrapper()
+class StepIsForgotten(Wrapper):
+    """Writes the record and leaves out the step."""
+
+    async def answer(self, op: Op) -> Outcome:
+        return await self.ask(replace(op, event_key=None, produced=None) if isinstance(op, Commit) else op)
+
+
+@wrapper()
 class VersionStands(Wrapper):
     """Answers every commit with version 1."""
 
