@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from random import uniform
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -171,13 +171,13 @@ class Stepper:
             raise TransactionViolation(
                 _acquire_cause(fault),
                 "the machine memory could not be asked; deliver the event again",
-                metadata=_of(event),
+                metadata=_again(event),
             ) from fault
         if lease is None:
             raise TransactionViolation(
                 TransactionCause.LOCK_UNACQUIRED,
                 "another execution holds the workflow; deliver the event again",
-                metadata=_of(event),
+                metadata=_again(event),
                 retry_after_s=_retry_after_s(attempt),
             )
         return lease
@@ -235,7 +235,7 @@ class Stepper:
             raise TransactionViolation(
                 TransactionCause.WRITE_MACHINE_MEMORY_FAILURE,
                 "the step was refused, or nobody knows whether it was written; deliver the event again",
-                metadata=_of(event),
+                metadata=_again(event),
             ) from fault
         return ExecutionResult(tuple(change.emitted), change.outcome)
 
@@ -309,5 +309,10 @@ def _retry_after_s(attempt: int) -> float:
     return uniform(longest / 2, longest)
 
 
-def _of(event: ArvoEvent) -> dict[str, str]:
+def _of(event: ArvoEvent) -> dict[str, Any]:
     return {"subject": event.subject, "source": event.source, "id": event.id, "type": event.type}
+
+
+def _again(event: ArvoEvent) -> dict[str, Any]:
+    """What to deliver again, whole, under the TypeScript system's name."""
+    return {**_of(event), "initiatingEvent": event.to_dict()}

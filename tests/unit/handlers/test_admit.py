@@ -117,9 +117,12 @@ async def test_a_denied_lease_says_when_to_try_again(
     for attempt in (1, 2, 3, 50):
         tries: list[float] = []
         for _ in range(20):
+            event = world.init()
             with pytest.raises(TransactionViolation) as denied:
-                await handler.execute(world.init(), attempt=attempt)
+                await handler.execute(event, attempt=attempt)
             assert denied.value.cause is TransactionCause.LOCK_UNACQUIRED
+            assert (denied.value.metadata or {})["initiatingEvent"] == event.to_dict()
+            assert event.subject not in str(denied.value)
             assert denied.value.retry_after_s is not None
             tries.append(denied.value.retry_after_s)
         waits.append(tries)
