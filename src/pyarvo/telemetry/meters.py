@@ -44,11 +44,11 @@ class Meters:
     The instruments of one meter.
 
     Attributes:
-        round_trip, batch_size: One measurement a round trip to the store.
+        round_trip: One measurement a round trip to the store.
 
         step: One measurement an execution of a handler.
 
-        wait, hold, record_size: Bounded, see `Bounded`.
+        batch_size, wait, hold, record_size: Bounded, see `Bounded`.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -56,7 +56,7 @@ class Meters:
         self._mutex = Lock()
         self._counts: dict[str, dict[tuple[str, ...], int]] = {}
         self.round_trip = self._histogram(names.OPERATION_DURATION)
-        self.batch_size = self._histogram(names.BATCH_SIZE)
+        self.batch_size = Bounded(self._histogram(names.BATCH_SIZE))
         self.step = self._histogram(names.STEP_DURATION)
         self.wait = Bounded(self._histogram(names.WAIT_DURATION))
         self.hold = Bounded(self._histogram(names.HOLD_DURATION))

@@ -58,7 +58,7 @@ def test_queries_ask_for_series_and_labels_that_there_are(promql: str) -> None:
 
 
 def test_rates_are_never_taken_of_bounded_histograms() -> None:
-    bounded = {names.WAIT_DURATION, names.HOLD_DURATION, names.RECORD_SIZE}
+    bounded = {names.WAIT_DURATION, names.HOLD_DURATION, names.RECORD_SIZE, names.BATCH_SIZE}
     for promql in QUERIES:
         for metric in bounded:
             assert f"{prometheus_name(metric)}_count" not in promql
