@@ -22,6 +22,7 @@ from pyarvo.demo.contracts import ORDER
 from pyarvo.demo.effects import Effects, create_tables
 from pyarvo.demo.make_orders import make_lines
 from pyarvo.demo.orders import INPUT, fate_of, first_orders, placed_orders, read_lines
+from pyarvo.demo.place import sqlite_place
 from pyarvo.demo.report import KillReport, Report
 from pyarvo.demo.run import DemoFailed, run_demo
 from pyarvo.demo.worker import Job, work
@@ -101,8 +102,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("undisturbed")
     text = "".join(line.text for line in first_orders(list(read_lines(INPUT)), 40))
     (folder / "input.jsonl").write_text(text, encoding="utf-8")
-    database = str(folder / "memory.db")
-    job = Job(database=database, input=str(folder / "input.jsonl"), share=0, shares=1, name="the only one")
+    job = Job(
+        place=sqlite_place(folder / "memory.db"),
+        input=str(folder / "input.jsonl"),
+        share=0,
+        shares=1,
+        name="the only one",
+    )
 
     async def run() -> None:
         await make_file(folder / "memory.db")
@@ -128,7 +134,7 @@ def tampered(undisturbed: tuple[Path, Path], tmp_path: Path) -> Callable[[str], 
 async def test_without_a_kill_everything_is_right_and_the_demo_shows_nothing(
     undisturbed: tuple[Path, Path],
 ) -> None:
-    report = await check(str(undisturbed[0]), undisturbed[1])
+    report = await check(sqlite_place(undisturbed[0]), undisturbed[1])
     assert (report.lost, report.doubled, report.findings) == (0, 0, [])
     assert (report.takeovers, report.kills) == (0, [])
     assert sum(report.orders.values()) == 40
@@ -144,7 +150,7 @@ async def test_a_missing_effect_is_lost(
     tampered: Callable[[str], Path], undisturbed: tuple[Path, Path]
 ) -> None:
     store = tampered("DELETE FROM demo_effect WHERE name = 'A-0001' AND action = 'ship'")
-    report = await check(str(store), undisturbed[1])
+    report = await check(sqlite_place(store), undisturbed[1])
     assert (report.lost, report.doubled) == (1, 0)
     assert report.findings == ["order A-0001: no 'ship'"]
 
@@ -156,7 +162,7 @@ async def test_an_effect_under_another_key_is_doubled(
         "INSERT INTO demo_effect SELECT 'another', name, action, answer, worker FROM demo_effect "
         "WHERE name = 'A-0001' AND action = 'charge'"
     )
-    report = await check(str(store), undisturbed[1])
+    report = await check(sqlite_place(store), undisturbed[1])
     assert (report.lost, report.doubled) == (0, 1)
 
 
@@ -164,7 +170,7 @@ async def test_an_effect_that_nobody_ordered_is_too_many(
     tampered: Callable[[str], Path], undisturbed: tuple[Path, Path]
 ) -> None:
     store = tampered("INSERT INTO demo_effect VALUES ('k', 'A-0001', 'refund', '{}', 'w')")
-    report = await check(str(store), undisturbed[1])
+    report = await check(sqlite_place(store), undisturbed[1])
     assert (report.lost, report.doubled) == (0, 1)
 
 
@@ -173,7 +179,7 @@ async def test_an_order_without_an_end_is_lost(
 ) -> None:
     subject = next(iter(placed_orders(read_lines(undisturbed[1]))))
     store = tampered(f"UPDATE instance SET status = 'active' WHERE id = '{subject}'")
-    report = await check(str(store), undisturbed[1])
+    report = await check(sqlite_place(store), undisturbed[1])
     assert report.lost == 1
     assert report.orders["unfinished"] == 1
 
@@ -183,7 +189,7 @@ async def test_a_lease_that_nobody_gave_up_is_a_takeover(
 ) -> None:
     subject = next(iter(placed_orders(read_lines(undisturbed[1]))))
     store = tampered(f"UPDATE instance SET fence = fence + 1 WHERE id = '{subject}'")
-    assert (await check(str(store), undisturbed[1])).takeovers == 1
+    assert (await check(sqlite_place(store), undisturbed[1])).takeovers == 1
 
 
 async def test_an_effect_is_done_once_for_a_key_and_answers_as_the_first_time(tmp_path: Path) -> None:
@@ -274,7 +280,11 @@ def test_without_replay_effects_are_doubled() -> None:
         ("orders", 1_000),
         ("workers", 0),
         ("workers", 5),
-        ("memory", "redis://localhost"),
+        ("memory", "memory://"),
+        ("memory", "redis://localhost?prefix=mine"),
+        ("memory", "postgresql://localhost/db?schema=mine"),
+        ("memory", "nats://localhost/mine"),
+        ("server", "oracle"),
         ("memory", "sqlite:///"),
         ("memory", "sqlite:///x.db?lease_ttl_s=2"),
     ],

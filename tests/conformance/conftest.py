@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.servers import pgbouncer
 from tests.servers.nats import cluster, nats_url
 from tests.servers.postgres import shared_server
 from tests.servers.redis import redis_url
@@ -39,7 +40,18 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=[*KINDS, "nats", "nats-r3", "postgres", "redis"])
+@pytest.fixture(scope="session")
+def pooler() -> Iterator[str]:
+    """`host:port` of PgBouncer before the server."""
+    with pgbouncer.before(shared_server()) as address:
+        yield address
+
+
+# Debian's PgBouncer comes by `make test-matrix`, which names it.
+POOLED = ["pgbouncer"] if pgbouncer.program() else []
+
+
+@pytest.fixture(params=[*KINDS, *POOLED, "nats", "nats-r3", "postgres", "redis"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty store; afterwards neither a task nor a thread is left."""
     others = set(threading.enumerate())  # the loop of the synchronous face lives as long as the process
@@ -49,6 +61,8 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         place = NatsPlace(tmp_path, request.getfixturevalue("nats_servers"), replicas=3)
     elif request.param == "redis":
         place = RedisPlace(tmp_path, request.getfixturevalue("redis_server"))
+    elif request.param == "pgbouncer":
+        place = PostgresPlace(tmp_path, shared_server(), pooler=request.getfixturevalue("pooler"))
     elif request.param == "postgres":
         place = PostgresPlace(tmp_path, shared_server())
     else:

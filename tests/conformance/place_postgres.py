@@ -30,23 +30,34 @@ class PostgresPlace(Place):
         directory: For nothing.
 
         server: Where.
+
+        pooler: `host:port` of a pooler before it, in transaction mode; a user of its own has the clock there, because
+            the pooler hands no search path on.
     """
 
-    def __init__(self, directory: Path, server: PostgresServer) -> None:
+    def __init__(self, directory: Path, server: PostgresServer, *, pooler: str | None = None) -> None:
         super().__init__("postgres", directory)
         self._server = server
+        self._pooled = pooler is not None
         self._schema = new_schema()
         clock = FileClock(server)
         _at_once(self._execute(clock.sql))
         self.clock = clock
         self._url = clock.url
+        if pooler is not None:
+            user = f"user_{self._schema}"
+            _at_once(self._execute(f"CREATE ROLE {user} LOGIN SUPERUSER"))
+            _at_once(self._execute(f"ALTER ROLE {user} SET search_path = {clock.schema}, pg_catalog"))
+            self._url = f"postgresql://{user}@{pooler}/postgres"
 
     def _backend(self, options: MemoryOptions) -> Backend:
         async def prepare(connection: Connection) -> None:
             await migrate(connection, self._schema)
 
-        lender = OwnConnections(self._url, size=2, named=True, within_s=CONNECT_S, prepare=prepare)
-        return PostgresBackend(options, self._schema, lender, clock=self.clock)
+        lender = OwnConnections(
+            self._url, size=2, named=not self._pooled, within_s=CONNECT_S, prepare=prepare
+        )
+        return PostgresBackend(options, self._schema, lender, one_transaction=self._pooled, clock=self.clock)
 
     def damage(self, id: str, raw: bytes) -> None:
         key = key_of(id)[0].hex()

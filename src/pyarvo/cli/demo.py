@@ -20,7 +20,17 @@ def demo(
         typer.Option(
             "--memory",
             metavar="URL",
-            help="sqlite:///path.db of a file that does not exist yet, and is kept. Left out: a temporary one.",
+            help="sqlite:///path.db of a file that does not exist yet, and is kept; or a redis://, postgresql:// or "
+            "nats:// server, in which the run has a place of its own. Left out: a temporary file.",
+            show_default=False,
+        ),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="redis|postgres|nats",
+            help="Start one on this machine, run on it, kill it with SIGKILL in the middle, and start it again.",
             show_default=False,
         ),
     ] = None,
@@ -32,7 +42,11 @@ def demo(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes at work at the same time, 1 to 4.")] = 2,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the temporary folder with memory and logs.")
+        bool,
+        typer.Option(
+            "--keep",
+            help="Keep the temporary folder with effects and logs, and what the run left in a server.",
+        ),
     ] = False,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="A table for people, or JSON alone on stdout.")
@@ -51,6 +65,7 @@ def demo(
         memory = named.url
     status = run_demo(
         memory=memory,
+        server=server,
         replay=not no_replay,
         orders=orders,
         workers=workers,

@@ -1,12 +1,13 @@
 """
-Counts what a run came to: `python -m pyarvo.demo.check --database FILE --input FILE --json`.
+Counts what a run came to: `python -m pyarvo.demo.check --memory URL --effects FILE --input FILE --json`.
 
-A process of its own, which knows nothing but the memory's file and the input: the instances through the public
+A process of its own, which knows nothing but the memory, the effects and the input: the instances through the public
 queries, the demo's tables, and what each order should have come to (`orders.fate_of`).
 
 A **takeover** is counted from the store: every lease that is granted raises the instance's fence by one, and ends
 with a commit (which raises the version by one) or with a release (which the worker writes down). What is left of
-the fence are leases that nobody gave up, and that a successor's followed.
+the fence are leases that nobody gave up, and that a successor's followed. On a server that was killed these are
+also leases that were granted just then, so that no worker heard of them.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from rich.console import Console
 
 from pyarvo.demo.effects import STATEMENTS, connect
 from pyarvo.demo.orders import Fate, fate_of, placed_orders, read_lines
-from pyarvo.demo.report import DeadLetter, KillReport, Report, as_table
+from pyarvo.demo.place import Place
+from pyarvo.demo.report import DeadLetter, KillReport, Report, ServerKill, as_table
 from pyarvo.events.subject import parse_subject
-from pyarvo.memory import Instance, SqliteMachineMemory
-from pyarvo.memory.queries import FINISHED
+from pyarvo.memory import Instance, open_memory
+from pyarvo.memory.queries import FINISHED, QueryLevel
 
 __all__ = ["check", "main"]
 
@@ -43,19 +45,20 @@ class _Tables(msgspec.Struct, frozen=True):
     releases: Mapping[str, int]
     kills: list[tuple[str, str, str, int, int, str]]
     dead_letters: list[tuple[str, str]]
+    server_kills: list[tuple[int, float]]
 
 
-async def check(database: str, input: Path) -> Report:
+async def check(place: Place, input: Path) -> Report:
     """
-    Count what the run on *database* with the events of *input* came to.
+    Count what the run at *place* with the events of *input* came to.
 
     Args:
-        database: Path of the memory's file.
+        place: Memory and file of effects.
 
         input: Path of the file of events.
     """
-    tables = _read_tables(database)
-    async with SqliteMachineMemory(database) as memory:
+    tables = _read_tables(place.effects)
+    async with open_memory(place.url) as memory:
         instances = {instance.id: instance async for instance in memory.each()}
         placed = placed_orders(read_lines(input))
         ended = {subject: await _result(memory, subject) for subject in placed}
@@ -76,10 +79,11 @@ async def check(database: str, input: Path) -> Report:
         doubled=sum(doubled.values()),
         findings=[*lost, *(f"{what}: {extra} too many" for what, extra in doubled.items())][:_MOST_FINDINGS],
         dead_letters=[DeadLetter(what, reason) for what, reason in tables.dead_letters],
+        server_kills=[ServerKill(effects, away_s) for effects, away_s in tables.server_kills],
     )
 
 
-async def _result(memory: SqliteMachineMemory, subject: str) -> str:
+async def _result(memory: QueryLevel, subject: str) -> str:
     instance = await memory.get(subject)
     if instance is None or instance.data is None or instance.status not in FINISHED:
         return "unfinished"
@@ -122,8 +126,8 @@ def _kill_report(
     return KillReport(point, worker, f"{subject.orchestrator_name} {subject.execution_id[:8]}", settled)
 
 
-def _read_tables(database: str) -> _Tables:
-    with closing(connect(database)) as connection:
+def _read_tables(effects: str) -> _Tables:
+    with closing(connect(effects)) as connection:
 
         def rows(statement: str) -> sqlite3.Cursor:
             return connection.execute(STATEMENTS[statement])
@@ -134,17 +138,19 @@ def _read_tables(database: str) -> _Tables:
             releases=dict(rows("releases").fetchall()),
             kills=rows("kills").fetchall(),
             dead_letters=rows("dead_letters").fetchall(),
+            server_kills=rows("server_kills").fetchall(),
         )
 
 
 def main(arguments: list[str]) -> None:
     """Print the report."""
     parser = argparse.ArgumentParser(prog="python -m pyarvo.demo.check", description=__doc__)
-    parser.add_argument("--database", required=True)
+    parser.add_argument("--memory", required=True, help="URL of the memory")
+    parser.add_argument("--effects", required=True, help="file of the effects")
     parser.add_argument("--input", required=True)
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     given = parser.parse_args(arguments)
-    report = asyncio.run(check(given.database, Path(given.input)))
+    report = asyncio.run(check(Place(given.memory, given.effects), Path(given.input)))
     if given.json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     else:

@@ -1,5 +1,7 @@
 """
-What the services do to the world, and what the workers saw: tables of the demo in the memory's own file.
+What the services do to the world, and what the workers saw: tables of the demo in a SQLite file.
+
+On SQLite that is the memory's own file; beside a memory in a server it is one of the demo's own.
 
 An *effect* is something that must happen once: stock reserved, card charged, customer told. It is a row of
 `demo_effect`, written under the key of the event that asked for it. A service that gets an event whose key has
@@ -23,6 +25,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -30,7 +33,7 @@ from pyarvo.events import ArvoEvent, event_key
 from pyarvo.memory.sqlite.connection import begin, patiently
 from pyarvo.memory.statements import load_statements
 
-__all__ = ["STATEMENTS", "Effects", "connect", "create_tables"]
+__all__ = ["STATEMENTS", "Effects", "connect", "count_effects", "create_tables", "note_server_kill"]
 
 STATEMENTS: Final = load_statements("pyarvo.demo", "effects.sql")
 
@@ -40,20 +43,32 @@ T = TypeVar("T")
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """A connection of the demo's own to the memory's file, which exists."""
+    """A connection of the demo's own to the file of effects."""
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-    connection.execute("PRAGMA synchronous = NORMAL")
+    # The first one after a kill recovers the file, and keeps the others out meanwhile.
+    patiently(lambda: connection.execute("PRAGMA synchronous = NORMAL"), _PATIENCE_S)
     return connection
 
 
 def create_tables(path: str) -> None:
-    """Make the demo's tables in a file that the memory has made."""
-    connection = connect(path)
-    try:
+    """Make the demo's tables; where the file is the memory's own, after the memory has made it."""
+    with closing(connect(path)) as connection:
+        patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"), _PATIENCE_S)
         for statement in STATEMENTS["tables"].split(";"):
             patiently(lambda statement=statement: connection.execute(statement), _PATIENCE_S)
-    finally:
-        connection.close()
+
+
+def count_effects(path: str) -> int:
+    """How many effects there are so far."""
+    with closing(connect(path)) as connection:
+        return patiently(lambda: connection.execute(STATEMENTS["count_effects"]).fetchone()[0], _PATIENCE_S)
+
+
+def note_server_kill(path: str, effects: int, away_s: float) -> None:
+    """Write down that the memory's server was killed after so many *effects*, and was away for *away_s* seconds."""
+    with closing(connect(path)) as connection:
+        sql = STATEMENTS["add_server_kill"]
+        patiently(lambda: connection.execute(sql, (effects, away_s)), _PATIENCE_S)
 
 
 class Effects:
@@ -61,7 +76,7 @@ class Effects:
     The demo's tables, as one worker writes them; all on one thread of its own.
 
     Args:
-        path: The memory's file.
+        path: Of the file.
 
         worker: Name of the worker.
     """

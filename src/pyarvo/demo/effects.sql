@@ -1,5 +1,5 @@
 -- name: tables
--- The demo's own tables in the memory's file. No row of `demo_effect` is kept out by a UNIQUE: doubling must show.
+-- The demo's own tables. No row of `demo_effect` is kept out by a UNIQUE: doubling must show.
 CREATE TABLE IF NOT EXISTS demo_effect (
     event_key TEXT NOT NULL,
     name      TEXT NOT NULL,
@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS demo_kill (
     worker    TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS demo_dead_letter (what TEXT NOT NULL, reason TEXT NOT NULL, worker TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS demo_server_kill (effects INTEGER NOT NULL, away_s REAL NOT NULL);
 
 -- name: find_effect
 SELECT answer FROM demo_effect WHERE event_key = ? LIMIT 1
@@ -38,6 +39,12 @@ INSERT INTO demo_kill (point, instance, event_key, fence, version, worker) VALUE
 -- name: add_dead_letter
 INSERT INTO demo_dead_letter (what, reason, worker) VALUES (?, ?, ?)
 
+-- name: add_server_kill
+INSERT INTO demo_server_kill (effects, away_s) VALUES (?, ?)
+
+-- name: count_effects
+SELECT count(*) FROM demo_effect
+
 -- name: effects
 -- How often each action was done.
 SELECT name, action, count(*) FROM demo_effect GROUP BY name, action
@@ -55,3 +62,6 @@ SELECT point, instance, event_key, fence, version, worker FROM demo_kill ORDER B
 -- name: dead_letters
 -- The same event is a dead letter again when the input is fed again.
 SELECT DISTINCT what, reason FROM demo_dead_letter ORDER BY rowid
+
+-- name: server_kills
+SELECT effects, away_s FROM demo_server_kill ORDER BY rowid

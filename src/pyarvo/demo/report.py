@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from rich.table import Table
 
-__all__ = ["DeadLetter", "KillReport", "Report", "as_table"]
+__all__ = ["DeadLetter", "KillReport", "Report", "ServerKill", "as_table"]
 
 
 class KillReport(msgspec.Struct, frozen=True):
@@ -26,6 +26,20 @@ class KillReport(msgspec.Struct, frozen=True):
     worker: str
     order: str
     settled: bool
+
+
+class ServerKill(msgspec.Struct, frozen=True):
+    """
+    The memory's server was killed, and started again on its data.
+
+    Attributes:
+        effects: How many effects there were.
+
+        away_s: Seconds until it answered again.
+    """
+
+    effects: int
+    away_s: float
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -68,6 +82,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         findings: The first of what is lost or doubled, in words.
 
         dead_letters: What was not delivered.
+
+        server_kills: How often the memory's server was killed; workers had to wait until it was back.
     """
 
     orders: dict[str, int]
@@ -81,6 +97,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     doubled: int
     findings: list[str]
     dead_letters: list[DeadLetter]
+    server_kills: list[ServerKill] = []
 
     @property
     def is_good(self) -> bool:
@@ -112,6 +129,11 @@ def as_table(report: Report) -> Table:
     table.add_section()
     table.add_row("events", str(report.events), "steps committed and effects done")
     table.add_row("workers killed", str(len(report.kills)), "; ".join(map(_told, report.kills)))
+    if report.server_kills:
+        killed = "; ".join(
+            f"after {kill.effects} effects, back in {kill.away_s:.1f} s" for kill in report.server_kills
+        )
+        table.add_row("server killed", str(len(report.server_kills)), killed)
     table.add_row("takeovers", str(report.takeovers), "leases of the dead that a successor took")
     table.add_row("replays", str(report.replays), "events known to the journal, handed on again")
     table.add_row("dead letters", str(len(report.dead_letters)), "lines and events that are wrong, and shown")

@@ -1,9 +1,10 @@
 """
-The demo as a whole: workers on one SQLite file, two of them killed, the input fed again, and a count at the end.
+The demo as a whole: workers on one memory, two of them killed, the input fed again, and a count at the end.
 
 One worker is killed with a lease in hand, before its step is committed; another when its step is committed, before its
 events are published. Each is followed by a new process, which is given the same share of the input from the
 first line. Nothing else helps it: what was committed is replayed from the journal, what was not is run again.
+A server that the demo started is killed too, once, in the middle of all this, and started again on its data.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import msgspec
 from rich.console import Console
@@ -27,13 +27,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from pyarvo.demo.contracts import ORDER
 from pyarvo.demo.effects import create_tables
-from pyarvo.demo.orders import INPUT, first_orders, placed_orders, read_lines
+from pyarvo.demo.orders import INPUT, fate_of, first_orders, placed_orders, read_lines
+from pyarvo.demo.outage import kill_once
+from pyarvo.demo.place import Place, place_of, sqlite_place
 from pyarvo.demo.report import Report, as_table
+from pyarvo.demo.servers import Server, create_server
 from pyarvo.demo.watched import Kill, KillPoint
 from pyarvo.demo.worker import Job
-from pyarvo.errors import ArvoError, InvalidOption
-from pyarvo.memory import Find, SqliteMachineMemory
-from pyarvo.memory.queries import FINISHED
+from pyarvo.errors import ArvoError, InvalidOption, MemoryUnavailable
+from pyarvo.memory import Find, open_memory
+from pyarvo.memory.queries import FINISHED, QueryLevel
 
 __all__ = ["FEWEST_ORDERS", "MOST_WORKERS", "DemoFailed", "run_demo"]
 
@@ -56,10 +59,11 @@ class _Demo(msgspec.Struct, frozen=True):
     """Where a run happens, and how."""
 
     folder: Path
-    database: str
+    place: Place
     orders: int
     workers: int
     replay: bool
+    server: Server | None
 
     @property
     def input(self) -> Path:
@@ -70,6 +74,7 @@ class _Demo(msgspec.Struct, frozen=True):
 def run_demo(
     *,
     memory: str | None = None,
+    server: str | None = None,
     replay: bool = True,
     orders: int | None = None,
     workers: int = 2,
@@ -80,8 +85,11 @@ def run_demo(
     Run the demo and show what it came to.
 
     Args:
-        memory: URL of a SQLite memory whose file does not exist yet, which is kept; None takes one in a temporary
-            folder.
+        memory: URL of a SQLite memory whose file does not exist yet, which is kept; or of a server, see
+            `place.place_of`. None takes a SQLite file in a temporary folder.
+
+        server: "redis", "postgres" or "nats": start one, run on it, kill it once and start it again. Instead of
+            *memory*.
 
         replay: False switches replay off, to show that the count can fail.
 
@@ -89,15 +97,17 @@ def run_demo(
 
         workers: Processes at work at the same time, 1 to 4.
 
-        keep: Keep the temporary folder: memory, input and the workers' logs.
+        keep: Keep the temporary folder with memory or effects, input and the workers' logs; and what the run wrote
+            into a server that was there before.
 
         as_json: Print the report as JSON, not as a table.
 
     Returns:
-        0 when workers were killed, and yet nothing was lost and nothing doubled; else 1.
+        0 when workers (with *server*, also that) were killed, and yet nothing was lost and nothing doubled; else 1.
 
     Raises:
         InvalidOption: An option is out of bounds, or the memory is none that the demo can use.
+        ServerMissing: The server's program is not installed.
         DemoFailed: A process ended as it should not have.
     """
     lines = list(read_lines(INPUT))
@@ -107,30 +117,52 @@ def run_demo(
         raise InvalidOption("orders", f"must be {FEWEST_ORDERS} to {placed}, is {orders}")
     if not 1 <= workers <= MOST_WORKERS:
         raise InvalidOption("workers", f"must be 1 to {MOST_WORKERS}, is {workers}")
-    database = None if memory is None else _path_of(memory)
+    if server is not None and memory is not None:
+        raise InvalidOption("server", "is started by the demo itself, so no memory can be named")
     folder = Path(tempfile.mkdtemp(prefix="pyarvo-demo-"))
-    demo = _Demo(folder, database or str(folder / "memory.db"), orders, workers, replay)
     try:
-        text = "".join(line.text for line in first_orders(lines, orders))
-        demo.input.write_text(text, encoding="utf-8")
-        report, seconds = asyncio.run(_run(demo))
+        with _started(server) as running:
+            url = memory if running is None else running.url
+            place = sqlite_place(folder / "memory.db") if url is None else place_of(url, folder)
+            demo = _Demo(folder, place, orders, workers, replay, running)
+            text = "".join(line.text for line in first_orders(lines, orders))
+            demo.input.write_text(text, encoding="utf-8")
+            report, seconds = asyncio.run(_run(demo, keep=keep))
     finally:
         if not keep:
             shutil.rmtree(folder)
-    _show(report, seconds, demo, as_json=as_json, kept=database is not None or keep)
-    return 0 if report.is_good else 1
+    _show(report, seconds, demo, as_json=as_json, keep=keep, named=memory is not None)
+    return 0 if report.is_good and len(report.server_kills) == (server is not None) else 1
 
 
-async def _run(demo: _Demo) -> tuple[Report, float]:
+@contextmanager
+def _started(name: str | None) -> Generator[Server | None]:
+    """A server of the demo's own, in a folder that ends with it."""
+    if name is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="pyarvo-demo-server-") as folder:
+        server = create_server(name, Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+async def _run(demo: _Demo, *, keep: bool) -> tuple[Report, float]:
     started = time.monotonic()
-    async with SqliteMachineMemory(demo.database) as memory:
-        await memory.count()  # the memory makes the file, and then the demo its tables in it
-        await asyncio.to_thread(create_tables, demo.database)
+    async with open_memory(demo.place.url) as memory:
+        await memory.count()  # the memory makes its file first, and then the demo its tables in it
+        await asyncio.to_thread(create_tables, demo.place.effects)
         with _progress() as progress:
             bar = progress.add_task("orders", total=demo.orders)
             async with _polling(memory, progress, bar):
                 await _work_off_all(demo, progress.console)
-    return await _count(demo), time.monotonic() - started
+    report = await _count(demo)
+    if not keep and demo.server is None:
+        await demo.place.remove()
+    return report, time.monotonic() - started
 
 
 def _plan(demo: _Demo) -> list[deque[Kill]]:
@@ -145,13 +177,30 @@ def _plan(demo: _Demo) -> list[deque[Kill]]:
 async def _work_off_all(demo: _Demo, console: Console) -> None:
     """Work off all shares at once; when one fails, the workers of the others are killed."""
     try:
-        async with asyncio.timeout(_DEADLINE_S), asyncio.TaskGroup() as shares:
-            for share, kills in enumerate(_plan(demo)):
-                shares.create_task(_work_off(demo, share, kills, console))
+        async with asyncio.timeout(_DEADLINE_S), asyncio.TaskGroup() as tasks:
+            shares = [
+                tasks.create_task(_work_off(demo, share, kills, console))
+                for share, kills in enumerate(_plan(demo))
+            ]
+            if demo.server is not None:
+                tasks.create_task(
+                    kill_once(
+                        demo.server,
+                        demo.place.effects,
+                        after=_half_of_the_effects(demo),
+                        is_over=lambda: all(share.done() for share in shares),
+                        tell=console.print,
+                    )
+                )
     except TimeoutError as error:
         raise DemoFailed(f"the workers were not done after {_DEADLINE_S:g} s") from error
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
+
+
+def _half_of_the_effects(demo: _Demo) -> int:
+    placed = placed_orders(read_lines(demo.input)).values()
+    return sum(len(fate_of(order).actions) for order in placed) // 2
 
 
 async def _work_off(demo: _Demo, share: int, kills: deque[Kill], console: Console) -> None:
@@ -160,7 +209,7 @@ async def _work_off(demo: _Demo, share: int, kills: deque[Kill], console: Consol
         name = f"worker-{share + 1}.{life}"
         kill = kills.popleft() if kills else None
         job = Job(
-            database=demo.database,
+            place=demo.place,
             input=str(demo.input),
             share=share,
             shares=demo.workers,
@@ -194,7 +243,8 @@ async def _process(demo: _Demo, name: str, module: str, arguments: list[str]) ->
 
 
 async def _count(demo: _Demo) -> Report:
-    arguments = ["--database", demo.database, "--input", str(demo.input), "--json"]
+    place = ["--memory", demo.place.url, "--effects", demo.place.effects]
+    arguments = [*place, "--input", str(demo.input), "--json"]
     status = await _process(demo, "check", "pyarvo.demo.check", arguments)
     if status != 0:
         raise DemoFailed(f"the check ended with status {status}:\n{_last_lines(demo, 'check')}")
@@ -202,8 +252,12 @@ async def _count(demo: _Demo) -> Report:
 
 
 @asynccontextmanager
-async def _polling(memory: SqliteMachineMemory, progress: Progress, bar: TaskID) -> AsyncGenerator[None]:
+async def _polling(memory: QueryLevel, progress: Progress, bar: TaskID) -> AsyncGenerator[None]:
     async def show() -> None:
+        with suppress(MemoryUnavailable):  # the server is away; the next look finds it
+            await update()
+
+    async def update() -> None:
         counts = [await memory.count(Find(orchestrator=ORDER.type, status=status)) for status in FINISHED]
         progress.update(bar, completed=sum(counts))
 
@@ -226,7 +280,7 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
-def _show(report: Report, seconds: float, demo: _Demo, *, as_json: bool, kept: bool) -> None:
+def _show(report: Report, seconds: float, demo: _Demo, *, as_json: bool, keep: bool, named: bool) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
         return
@@ -234,26 +288,27 @@ def _show(report: Report, seconds: float, demo: _Demo, *, as_json: bool, kept: b
     console.print(as_table(report))
     for finding in report.findings:
         console.print(f"  {finding}")
-    place = demo.database if kept else "a temporary file (--keep keeps it)"
-    console.print(f"{seconds:.1f} s with {demo.workers} workers on {place}")
+    console.print(f"{seconds:.1f} s with {demo.workers} workers on {_told(demo, keep=keep, named=named)}")
     if not demo.replay:
         console.print(
             f"Without replay: {report.doubled} effects too many, {report.lost} lost. This is what the journal prevents, "
             "and the sign that the count can fail."
         )
-    if kept:
-        url = f"sqlite:///{Path(demo.database).resolve()}"
+    if keep:
+        console.print(f"Input, logs and effects: {demo.folder}", soft_wrap=True)
+    if demo.place.is_file and (keep or named):
+        url = f"sqlite:///{Path(demo.place.effects).resolve()}"
         console.print(f"Look around: pyarvo instances list --memory {url}", soft_wrap=True)
 
 
-def _path_of(url: str) -> str:
-    rest = url.removeprefix("sqlite:///")
-    if rest == url or not rest or "?" in rest:
-        raise InvalidOption("memory", "the demo runs on sqlite:///path.db only, so far, and takes no options")
-    path = unquote(rest)
-    if Path(path).exists():
-        raise InvalidOption("memory", f"{path} exists; the demo needs a file of its own")
-    return path
+def _told(demo: _Demo, *, keep: bool, named: bool) -> str:
+    """Where it was. The URL of a server is not repeated: it may hold a password."""
+    if demo.place.is_file:
+        return demo.place.effects if keep or named else "a temporary file (--keep keeps it)"
+    if demo.server is not None:
+        return "a server of its own, which is gone"
+    option = demo.place.url.rpartition("?")[2].rpartition("&")[2]
+    return f"the server, where it {'left' if keep else 'removed'} {option}"
 
 
 def _log(demo: _Demo, name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +16,7 @@ from pyarvo.demo.effects import Effects
 from pyarvo.events import ArvoEvent
 from pyarvo.events.ids import new_id
 from pyarvo.handlers import ExecutionResult
-from pyarvo.memory import Lease, SqliteMachineMemory, Step
+from pyarvo.memory import Lease, LeasedMachineMemory, Record, Step
 
 __all__ = ["Kill", "KillPoint", "RandomIds", "WatchedMemory"]
 
@@ -45,12 +45,12 @@ class Kill(msgspec.Struct, frozen=True):
     count: int
 
 
-class WatchedMemory(SqliteMachineMemory):
+class WatchedMemory:
     """
-    The memory of one worker process.
+    The memory of one worker process, watched.
 
     Args:
-        path: The file.
+        memory: Any with leases; whoever opened it closes it.
 
         effects: Where it writes down replays, leases given up, and its own death.
 
@@ -58,25 +58,43 @@ class WatchedMemory(SqliteMachineMemory):
 
         forgetful: Recognise no event that was consumed before, and keep no journal: what `--no-replay` shows. The
             event that started a workflow starts it again from the beginning.
-
-        holder: Name of the worker.
     """
 
     def __init__(
-        self, path: str, *, effects: Effects, kill: Kill | None, forgetful: bool, holder: str
+        self, memory: LeasedMachineMemory, *, effects: Effects, kill: Kill | None, forgetful: bool
     ) -> None:
-        super().__init__(path, lease_ttl_s=1.0, holder=holder)
+        self._memory = memory
         self._effects = effects
         self._kill = kill
         self._forgetful = forgetful
         self._reached = 0
         self._keys: dict[tuple[str, int], str] = {}
 
+    async def read(self, id: str) -> Record | None:
+        """The memory's."""
+        return await self._memory.read(id)
+
+    async def write(self, id: str, data: Record) -> None:
+        """The memory's."""
+        await self._memory.write(id, data)
+
+    def lock(self, id: str) -> Coroutine[Any, Any, bool]:
+        """The memory's."""
+        return self._memory.lock(id)
+
+    async def unlock(self, id: str) -> bool:
+        """The memory's."""
+        return await self._memory.unlock(id)
+
+    async def renew(self, lease: Lease, *, ttl_s: float | None = None) -> None:
+        """The memory's."""
+        await self._memory.renew(lease, ttl_s=ttl_s)
+
     async def acquire(
         self, id: str, *, event_key: Sequence[str] | str | None = None, ttl_s: float | None = None
     ) -> Lease | None:
         """Take the lease; write down a replay, or die with the lease in hand."""
-        lease = await super().acquire(id, event_key=None if self._forgetful else event_key, ttl_s=ttl_s)
+        lease = await self._memory.acquire(id, event_key=None if self._forgetful else event_key, ttl_s=ttl_s)
         if lease is None:
             return None
         key = event_key if isinstance(event_key, str) else json.dumps(event_key)
@@ -94,7 +112,9 @@ class WatchedMemory(SqliteMachineMemory):
         self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
     ) -> int:
         """Commit; die before anybody hears of it."""
-        version = await super().commit(lease, data, step=None if self._forgetful else step, release=release)
+        version = await self._memory.commit(
+            lease, data, step=None if self._forgetful else step, release=release
+        )
         if (lease.id, lease.fence) in self._keys:
             await self._die_at(KillPoint.AFTER_COMMIT, lease)
             del self._keys[lease.id, lease.fence]
@@ -105,7 +125,7 @@ class WatchedMemory(SqliteMachineMemory):
         if lease.held:
             await self._effects.note_release(lease.id, lease.fence)
             self._keys.pop((lease.id, lease.fence), None)
-        return await super().release(lease)
+        return await self._memory.release(lease)
 
     async def _die_at(self, point: KillPoint, lease: Lease) -> None:
         if self._kill is None or self._kill.point is not point:

@@ -2,7 +2,7 @@
 One worker process: `python -m pyarvo.demo.worker`; started by `pyarvo.demo.run`.
 
 It has all handlers of the shop, a broker of its own, and a share of the input: all events of a workflow, children
-included, are handled by the same worker. Nothing in it is durable but the memory's file; when it dies, another
+included, are handled by the same worker. Nothing in it is durable but the memory and the file of effects; when it dies, another
 process is given the same share from its first line.
 """
 
@@ -13,21 +13,23 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from pyarvo.brokers import DeadLetter, EventHandler, RetryPolicy, create_simple_event_broker
+from pyarvo.brokers import DeadLetter, EventHandler, create_simple_event_broker
 from pyarvo.demo.effects import Effects
 from pyarvo.demo.orders import read_lines, share_of
+from pyarvo.demo.place import Place, retry_on
 from pyarvo.demo.services import Inbox, create_approver, create_services
 from pyarvo.demo.watched import Kill, KillPoint, RandomIds, WatchedMemory
 from pyarvo.demo.workflows import create_workflows
 from pyarvo.events import ArvoEvent, event_key
+from pyarvo.memory import open_memory
 
 __all__ = ["Job", "main"]
 
-_RETRY = RetryPolicy(attempts=7, first_s=0.1, longest_s=0.5)
-"""Longer than the lease of 1 s that a killed worker leaves behind."""
+_LEASE_S: Final = 1.0
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +37,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     What a worker is to do.
 
     Attributes:
-        database: The memory's file.
+        place: Of the run: the memory and the file of effects.
 
         input: The file of events.
 
@@ -50,7 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         forgetful: Without replay.
     """
 
-    database: str
+    place: Place
     input: str
     share: int
     shares: int
@@ -61,7 +63,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def arguments(self) -> list[str]:
         """The command line that `main` reads as this job."""
         return [
-            *("--database", self.database, "--input", self.input, "--name", self.name),
+            *(
+                "--memory",
+                self.place.url,
+                "--effects",
+                self.place.effects,
+                "--input",
+                self.input,
+                "--name",
+                self.name,
+            ),
             *("--share", f"{self.share}/{self.shares}"),
             *(("--kill-at", f"{self.kill.point}:{self.kill.count}") if self.kill else ()),
             *(("--no-replay",) if self.forgetful else ()),
@@ -71,12 +82,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 async def work(job: Job) -> None:
     """Do the job, and come back when everything that it led to is done."""
     async with (
-        Effects(job.database, job.name) as effects,
-        WatchedMemory(
-            job.database, effects=effects, kill=job.kill, forgetful=job.forgetful, holder=job.name
-        ) as memory,
+        Effects(job.place.effects, job.name) as effects,
+        open_memory(job.place.url, lease_ttl_s=_LEASE_S, holder=job.name) as memory,
     ):
-        workflows: list[EventHandler] = list(create_workflows(memory))
+        watched = WatchedMemory(memory, effects=effects, kill=job.kill, forgetful=job.forgetful)
+        workflows: list[EventHandler] = list(create_workflows(watched))
         if job.forgetful:
             workflows = [RandomIds(workflow) for workflow in workflows]
 
@@ -90,7 +100,7 @@ async def work(job: Job) -> None:
             [*workflows, *create_services(effects), Inbox(effects)],
             max_pending=64,
             max_concurrency=32,
-            retry=_RETRY,
+            retry=retry_on(job.place),
             on_domained_event=create_approver(effects, publish),
             on_dead_letter=tell,
         )
@@ -108,7 +118,8 @@ async def work(job: Job) -> None:
 def main(arguments: list[str]) -> None:
     """Read a job and do it."""
     parser = argparse.ArgumentParser(prog="python -m pyarvo.demo.worker", description=__doc__)
-    parser.add_argument("--database", required=True)
+    parser.add_argument("--memory", required=True, help="URL of the memory")
+    parser.add_argument("--effects", required=True, help="file of the effects")
     parser.add_argument("--input", required=True)
     parser.add_argument("--share", required=True, help="which share of how many: 0/2")
     parser.add_argument("--name", required=True)
@@ -122,7 +133,7 @@ def main(arguments: list[str]) -> None:
         kill = Kill(KillPoint(point), int(count))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     job = Job(
-        database=given.database,
+        place=Place(given.memory, given.effects),
         input=given.input,
         share=int(share),
         shares=int(shares),
