@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from pyarvo.testing.conformance import Factory, validate
-from pyarvo.testing.mutants import InFile, InMemory, Mutant, MutantStore, OnServer, honest
+from pyarvo.testing.mutants import InFile, InMemory, Mutant, MutantStore, OnServer
 
-__all__ = ["Stores", "Trial", "is_red", "killers", "trials"]
+__all__ = ["SEEDS", "Stores", "Trial", "all_killers", "killers", "missed", "trials"]
+
+SEEDS = range(5)
 
 _files = count()
 
@@ -32,7 +33,7 @@ class Stores:
     redis: str
 
     def new(self, kind: str) -> MutantStore:
-        """An empty store."""
+        """An empty store; mutants that bring their own need none."""
         if kind == "sqlite":
             return InFile(self.directory / f"{next(_files)}.db")
         return OnServer(self.redis) if kind == "redis" else InMemory()
@@ -55,28 +56,29 @@ def trials(mutants: Iterable[Mutant]) -> list[Trial]:
 
 
 async def killers(factory: Factory, only: Collection[str] | None, seed: int) -> frozenset[str]:
-    """The clauses that *factory*'s memories fail."""
+    """Which of the clauses *only* (None = all) the memories of *factory* fail."""
     report = await validate(factory, only=only, seed=seed)
     return frozenset(each.id for each in report.clauses if each.outcome == "failed")
 
 
-async def is_red(trial: Trial, stores: Stores, seeds: Sequence[int]) -> dict[int, frozenset[str]]:
-    """Which of the clauses named for the mutant find it, seed by seed."""
-    runs = [killers(trial.mutant.open(stores.new(trial.kind)), trial.mutant.killed_by, seed) for seed in seeds]
-    return dict(zip(seeds, await asyncio.gather(*runs), strict=True))
+async def missed(trial: Trial, stores: Stores, seeds: Sequence[int]) -> set[str]:
+    """What of the clauses named for a mutant does not find it, each with its seed."""
+
+    async def run(seed: int) -> set[str]:
+        found = await killers(trial.mutant.open(stores.new(trial.kind)), trial.mutant.killed_by, seed)
+        return {f"{trial} passes {id} with seed {seed}" for id in trial.mutant.killed_by if id not in found}
+
+    return set[str]().union(*await asyncio.gather(*[run(seed) for seed in seeds]))
 
 
-async def found_by_all(chosen: Sequence[Trial], stores: Stores, seed: int, at_once: int) -> dict[str, frozenset[str]]:
+async def all_killers(
+    chosen: Sequence[Trial], stores: Stores, *, seed: int, at_once: int
+) -> dict[Trial, frozenset[str]]:
     """Which of all clauses find each mutant."""
-    logging.getLogger("pyarvo").setLevel(logging.ERROR)
     slots = asyncio.Semaphore(at_once)
 
     async def one(trial: Trial) -> frozenset[str]:
         async with slots:
             return await killers(trial.mutant.open(stores.new(trial.kind)), None, seed)
 
-    found = await asyncio.gather(*[one(trial) for trial in chosen])
-    return dict(zip(map(str, chosen), found, strict=True))
-
-
-__all__ += ["found_by_all", "honest"]
+    return dict(zip(chosen, await asyncio.gather(*map(one, chosen)), strict=True))

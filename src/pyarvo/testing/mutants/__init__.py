@@ -3,8 +3,20 @@
 from pyarvo.testing.mutants import leases, memories, queries, records, rules, typescript, verbs, writes
 from pyarvo.testing.mutants.mutant import Factory, Mutant, honest, known
 from pyarvo.testing.mutants.stores import InFile, InMemory, MutantStore, OnServer
+from pyarvo.testing.mutants.typescript_faults import FAULTS, KnownFault
 
-__all__ = ["MUTANTS", "Factory", "InFile", "InMemory", "Mutant", "MutantStore", "OnServer", "honest"]
+__all__ = [
+    "FAULTS",
+    "MUTANTS",
+    "Factory",
+    "InFile",
+    "InMemory",
+    "KnownFault",
+    "Mutant",
+    "MutantStore",
+    "OnServer",
+    "honest",
+]
 
 _LIARS = (leases, memories, queries, records, rules, typescript, verbs, writes)
 

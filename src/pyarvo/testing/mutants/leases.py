@@ -33,7 +33,7 @@ _YEARS_S: Final = 3.0e8
 _DEFAULT_S: Final = 30.0
 
 
-@wrapper()
+@wrapper
 class LeaseNeverEnds(Wrapper):
     """Grants every lease for ten years: a holder that died blocks its workflow."""
 
@@ -43,7 +43,7 @@ class LeaseNeverEnds(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class LeaseEndsEarly(Wrapper):
     """Ends every lease at a third of its time, while the holder counts on all of it."""
 
@@ -53,7 +53,7 @@ class LeaseEndsEarly(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class TtlOfTheCallerIgnored(Wrapper):
     """Gives every lease 30 seconds, whatever was asked for."""
 
@@ -63,7 +63,7 @@ class TtlOfTheCallerIgnored(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class FenceStands(Wrapper):
     """Says the fence 1 at every grant."""
 
@@ -72,7 +72,7 @@ class FenceStands(Wrapper):
         return replace(outcome, fence=1) if isinstance(outcome, Acquired) else outcome
 
 
-@wrapper()
+@wrapper
 class FenceOfTheProcess(Wrapper):
     """Counts fences in each process by itself: two processes hand out the same ones."""
 
@@ -88,7 +88,7 @@ class FenceOfTheProcess(Wrapper):
         return replace(outcome, fence=fence)
 
 
-@wrapper()
+@wrapper
 class AnyoneReleases(Wrapper):
     """Ends whatever lease there is, whoever asks: the late unlock of a former holder frees its successor's."""
 
@@ -98,7 +98,7 @@ class AnyoneReleases(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class ReleaseIsAlwaysTrue(Wrapper):
     """Tells a stranger that the lease is over for certain."""
 
@@ -107,7 +107,7 @@ class ReleaseIsAlwaysTrue(Wrapper):
         return Released(ours=True) if isinstance(outcome, Released) else outcome
 
 
-@wrapper()
+@wrapper
 class ReleaseDoesNothing(Wrapper):
     """Leaves every lease to its TTL and says that it is over."""
 
@@ -115,7 +115,7 @@ class ReleaseDoesNothing(Wrapper):
         return Released(ours=True) if isinstance(op, Release) else await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class AnyoneCommits(Wrapper):
     """Checks the version and not the token: a stale holder with the right version wins."""
 
@@ -127,7 +127,7 @@ class AnyoneCommits(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class LateCommitRefused(Wrapper):
     """Refuses a holder whose TTL passed although nobody took its lease."""
 
@@ -139,7 +139,7 @@ class LateCommitRefused(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class LateRenewalRefused(Wrapper):
     """Refuses to renew once the TTL passed although nobody took the lease."""
 
@@ -151,7 +151,7 @@ class LateRenewalRefused(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class LostRenewalSucceeds(Wrapper):
     """Says that a lost lease was renewed."""
 
@@ -160,7 +160,7 @@ class LostRenewalSucceeds(Wrapper):
         return Renewed(_YEARS_S) if isinstance(op, Renew) and isinstance(outcome, Lost) else outcome
 
 
-@wrapper()
+@wrapper
 class RenewalDoesNothing(Wrapper):
     """Says that the lease runs on, and lets it end."""
 
@@ -172,7 +172,7 @@ class RenewalDoesNothing(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class DeniedIsRaised(Wrapper):
     """Raises a fault of the store where somebody else holds the lease."""
 
@@ -183,7 +183,7 @@ class DeniedIsRaised(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class EveryoneIsGranted(Wrapper):
     """Grants a lease that somebody else holds, without taking it away."""
 
@@ -195,7 +195,7 @@ class EveryoneIsGranted(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class LeaseOfTheProcess(Wrapper):
     """Names the process in the token, not the caller: two tasks of one process hold the lease together."""
 
@@ -209,7 +209,7 @@ class LeaseOfTheProcess(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class CommitKeepsTheLease(Wrapper):
     """Leaves the lease standing after a commit that releases."""
 
@@ -217,7 +217,7 @@ class CommitKeepsTheLease(Wrapper):
         return await self.ask(replace(op, release=False) if isinstance(op, Commit) else op)
 
 
-@wrapper()
+@wrapper
 class CommitEndsTheLease(Wrapper):
     """Ends the lease with the first commit, also where the caller keeps it."""
 
@@ -225,7 +225,7 @@ class CommitEndsTheLease(Wrapper):
         return await self.ask(replace(op, release=True) if isinstance(op, Commit) else op)
 
 
-@wrapper()
+@wrapper
 class RightsOutliveRelease(Wrapper):
     """Applies a commit that arrives after the release of its lease, as long as nobody took it."""
 
@@ -243,7 +243,7 @@ class RightsOutliveRelease(Wrapper):
         return late if isinstance(late, Committed) else outcome
 
 
-@wrapper()
+@wrapper
 class WaitsForStrangers(Wrapper):
     """Holds one mutex for all ids while it waits for a lease, as a pool that is too small does."""
 

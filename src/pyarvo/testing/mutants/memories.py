@@ -6,7 +6,10 @@ import asyncio
 import json
 import math
 from collections.abc import Coroutine, Mapping
+from time import monotonic
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from pyarvo.errors import (
     InvalidRecord,
@@ -19,14 +22,14 @@ from pyarvo.errors import (
 )
 from pyarvo.memory import Find, Lease, LeasedMemory, Record, Step
 from pyarvo.memory.codec import check_id
-from pyarvo.memory.decide import Acquire, Found, Op, Outcome, Read, Release, Released
+from pyarvo.memory.decide import Acquire, Commit, Found, Op, Outcome, Read, Release, Released, Renew
 from pyarvo.memory.retry import ATTEMPT_S, retried
 from pyarvo.testing.mutants.mutant import memory
 
 __all__: list[str] = []
 
 
-@memory()
+@memory
 class CorruptIsAbsent(LeasedMemory):
     """Reads bytes that do not decode as no record."""
 
@@ -37,7 +40,7 @@ class CorruptIsAbsent(LeasedMemory):
             return None
 
 
-@memory()
+@memory
 class UnavailableIsAbsent(LeasedMemory):
     """Reads no record when the store cannot be asked: the workflow starts anew."""
 
@@ -48,7 +51,7 @@ class UnavailableIsAbsent(LeasedMemory):
             return None
 
 
-@memory()
+@memory
 class LockFaultIsDenied(LeasedMemory):
     """Says that somebody else holds the lease when the store cannot be asked."""
 
@@ -59,7 +62,7 @@ class LockFaultIsDenied(LeasedMemory):
             return False
 
 
-@memory()
+@memory
 class LockFaultIsGranted(LeasedMemory):
     """Says that the lease is held when the store cannot be asked."""
 
@@ -70,7 +73,7 @@ class LockFaultIsGranted(LeasedMemory):
             return True
 
 
-@memory()
+@memory
 class UnlockRaises(LeasedMemory):
     """Raises a fault of the store out of unlock and release."""
 
@@ -82,7 +85,7 @@ class UnlockRaises(LeasedMemory):
         return isinstance(outcome, Released) and outcome.ours
 
 
-@memory()
+@memory
 class WriteIsRetried(LeasedMemory):
     """Sends a write again when its outcome is unknown, as a driver does that retries by default."""
 
@@ -96,7 +99,7 @@ class WriteIsRetried(LeasedMemory):
         )
 
 
-@memory()
+@memory
 class ReadIsNotRetried(LeasedMemory):
     """Gives a read up at the first fault that would have passed."""
 
@@ -107,7 +110,7 @@ class ReadIsNotRetried(LeasedMemory):
         return None if data is None else self._decoded(data, id, 0, "read")
 
 
-@memory()
+@memory
 class UnknownIsNotApplied(LeasedMemory):
     """Says that a write was not applied when the store did not say so."""
 
@@ -120,7 +123,7 @@ class UnknownIsNotApplied(LeasedMemory):
             raise MemoryUnavailable(str(fault.args[0]), id=lease.id, operation=operation) from fault
 
 
-@memory()
+@memory
 class ConflictIsSwallowed(LeasedMemory):
     """Logs a version conflict and goes on as if the write had been applied."""
 
@@ -133,7 +136,7 @@ class ConflictIsSwallowed(LeasedMemory):
             return fault.actual
 
 
-@memory()
+@memory
 class LostLeaseIsSwallowed(LeasedMemory):
     """Says nothing when a write is refused because its lease was lost: the caller thinks that it is stored."""
 
@@ -146,7 +149,7 @@ class LostLeaseIsSwallowed(LeasedMemory):
             return lease.version
 
 
-@memory()
+@memory
 class WritesWithoutALock(LeasedMemory):
     """Locks by itself for a caller that holds no lease, and writes."""
 
@@ -160,7 +163,7 @@ class WritesWithoutALock(LeasedMemory):
             await self.commit(lease, data)
 
 
-@memory()
+@memory
 class UnlockOfAStrangerIsTrue(LeasedMemory):
     """Answers unlock with True, whoever asks."""
 
@@ -169,7 +172,7 @@ class UnlockOfAStrangerIsTrue(LeasedMemory):
         return True
 
 
-@memory()
+@memory
 class UnlockOfAnybody(LeasedMemory):
     """Ends the lease of an instance by force when a caller without a lock unlocks it."""
 
@@ -177,7 +180,7 @@ class UnlockOfAnybody(LeasedMemory):
         return await super().unlock(id) or await self.force_release(id, reason="unlock")
 
 
-@memory()
+@memory
 class LockOfTheObject(LeasedMemory):
     """Remembers locks by memory object, not by caller: another task writes and unlocks under them."""
 
@@ -204,7 +207,7 @@ class LockOfTheObject(LeasedMemory):
         return await super().unlock(id) if lease is None else await self.release(lease)
 
 
-@memory()
+@memory
 class LockLostUnderWaitFor(LeasedMemory):
     """Marks the caller inside the coroutine: a lock taken in a task of its own is not found again."""
 
@@ -217,7 +220,7 @@ class LockLostUnderWaitFor(LeasedMemory):
         return True
 
 
-@memory(stores=("memory", "sqlite", "redis"))
+@memory
 class CancelledLockStays(LeasedMemory):
     """Leaves the lease of a caller that went away while it was being granted."""
 
@@ -231,7 +234,7 @@ class CancelledLockStays(LeasedMemory):
         return outcome
 
 
-@memory(stores=("sqlite", "redis"))
+@memory
 class CancelledUnlockIsDropped(LeasedMemory):
     """Does not unlock for a caller that is being cancelled."""
 
@@ -243,7 +246,7 @@ class CancelledUnlockIsDropped(LeasedMemory):
         return await self._release_quietly(Release(lease.id, lease.token), operation)
 
 
-@memory()
+@memory
 class RecordIsShared(LeasedMemory):
     """Hands out the same object to everybody who reads: who changes it changes everybody's."""
 
@@ -260,7 +263,7 @@ class RecordIsShared(LeasedMemory):
         return self._decoded(raw, id, version, operation)
 
 
-@memory()
+@memory
 class WriterKeepsTheRecord(LeasedMemory):
     """Reads back the very object that was written: what the writer changes later is stored too."""
 
@@ -277,7 +280,7 @@ class WriterKeepsTheRecord(LeasedMemory):
         return found if found is None else self._written.get(id, found)
 
 
-@memory()
+@memory
 class UnfitIsStoredAsText(LeasedMemory):
     """Stores what JSON cannot hold as its text, and says nothing."""
 
@@ -291,7 +294,7 @@ class UnfitIsStoredAsText(LeasedMemory):
             return super()._encoded(id, fitted, step, operation)
 
 
-@memory()
+@memory
 class NanIsNull(LeasedMemory):
     """Stores NaN and infinity as null."""
 
@@ -307,7 +310,7 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-@memory()
+@memory
 class LargeRecordsAreCut(LeasedMemory):
     """Stores an empty record where the record is too large."""
 
@@ -318,7 +321,7 @@ class LargeRecordsAreCut(LeasedMemory):
             return super()._encoded(id, {}, step, operation)
 
 
-@memory()
+@memory
 class RefusesLate(LeasedMemory):
     """Finds out that a record is unfit after the lease was given up for it."""
 
@@ -330,7 +333,7 @@ class RefusesLate(LeasedMemory):
             raise
 
 
-@memory()
+@memory
 class AnyIdWillDo(LeasedMemory):
     """Takes an empty id for an id like any other."""
 
@@ -347,7 +350,7 @@ class AnyIdWillDo(LeasedMemory):
         return await super().unlock(id or "-")
 
 
-@memory()
+@memory
 class LongIdsAreCut(LeasedMemory):
     """Cuts an id of more than 4,096 bytes instead of refusing it."""
 
@@ -364,7 +367,69 @@ class LongIdsAreCut(LeasedMemory):
         return await super().unlock(id[:1_000])
 
 
-@memory()
+@memory
+class AnyTtlWillDo(LeasedMemory):
+    """Brings a TTL out of bounds into them, and says nothing."""
+
+    async def acquire(self, id: str, *, event_key: Any = None, ttl_s: float | None = None) -> Lease | None:
+        within = None if ttl_s is None else min(max(ttl_s, 1.0), 3_600.0)
+        return await super().acquire(id, event_key=event_key, ttl_s=within)
+
+
+@memory
+class ExpiryIsHopeful(LeasedMemory):
+    """Counts a lease from an answer that is not there yet: the holder works on when it is over."""
+
+    async def acquire(self, id: str, *, event_key: Any = None, ttl_s: float | None = None) -> Lease | None:
+        lease = await super().acquire(id, event_key=event_key, ttl_s=ttl_s)
+        if lease is not None:
+            lease.extend(monotonic() + 5.0, lease.ttl_s)
+        return lease
+
+
+@memory
+class TokensAreCounted(LeasedMemory):
+    """Names its leases one, two, three: whoever can count has the right of the next."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._tokens: dict[str, str] = {}
+
+    async def acquire(self, id: str, *, event_key: Any = None, ttl_s: float | None = None) -> Lease | None:
+        lease = await super().acquire(id, event_key=event_key, ttl_s=ttl_s)
+        if lease is not None and lease.token:
+            name = f"worker-{len(self._tokens)}"
+            self._tokens[name], lease.token = lease.token, name
+        return lease
+
+    async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
+        if isinstance(op, Commit | Renew | Release):
+            op = replace(op, token=self._tokens.get(op.token, op.token))
+        return await super()._ask(op, within_s, operation)
+
+
+@memory
+class NothingIsForGood(LeasedMemory):
+    """Asks again for a lease that the store refuses for good."""
+
+    async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
+        try:
+            return await super()._ask(op, within_s, operation)
+        except MemoryUnavailable as fault:
+            if isinstance(op, Acquire):
+                raise MemoryUnavailable(str(fault.args[0]), id=op.id, operation=operation) from fault
+            raise
+
+
+@memory
+class DeadlineIsIgnored(LeasedMemory):
+    """Waits for a store that does not answer four times as long as it may."""
+
+    async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
+        return await super()._ask(op, 4 * within_s, operation)
+
+
+@memory
 class PurgeTakesTheLiving(LeasedMemory):
     """Purges what is old, whether it is finished or not."""
 
@@ -377,7 +442,7 @@ class PurgeTakesTheLiving(LeasedMemory):
         return tuple(found)
 
 
-@memory()
+@memory
 class DryRunIsWet(LeasedMemory):
     """Purges also where it was only asked what it would purge."""
 
@@ -386,7 +451,7 @@ class DryRunIsWet(LeasedMemory):
         return await super().purge(older_than_s=older_than_s)
 
 
-@memory()
+@memory
 class ClosedStillWorks(LeasedMemory):
     """Answers calls after it was closed from what it remembers."""
 

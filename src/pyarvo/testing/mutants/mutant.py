@@ -10,6 +10,7 @@ from pyarvo.memory.backend import Backend
 from pyarvo.memory.contract import MachineMemory
 from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.options import MemoryOptions
+from pyarvo.testing.mutants.killed_by import KILLED_BY
 from pyarvo.testing.mutants.stores import Change, MutantStore, Rule, Swap
 
 __all__ = ["Factory", "Mutant", "changed", "honest", "known", "memory", "rule", "verbs", "wrapper"]
@@ -81,74 +82,58 @@ def _memories(
     return factory
 
 
-def _keep(mutant: Mutant) -> None:
-    if mutant.name in _KNOWN:
-        raise ValueError(f"two mutants are called {mutant.name}")
-    _KNOWN[mutant.name] = mutant
+def _keep(
+    name: str, lie: str | None, stores: tuple[str, ...], open: Callable[[MutantStore], Factory]
+) -> None:
+    if name in _KNOWN:
+        raise ValueError(f"two mutants are called {name}")
+    _KNOWN[name] = Mutant(name, " ".join((lie or "").split()), KILLED_BY.get(name, ()), stores, open)
 
 
-def _lie_of(found: Any) -> str:
-    return " ".join((found.__doc__ or "").split())
-
-
-def wrapper(*killed_by: str, stores: tuple[str, ...] = _EVERY) -> Callable[[T], T]:
+def wrapper(cls: T) -> T:
     """Register a class of backends around right ones."""
-
-    def register(cls: T) -> T:
-        lie = _lie_of(cls)
-        _keep(
-            Mutant(
-                cls.__name__, lie, killed_by, stores, lambda store: _memories(store, _UNCHANGED, around=cls)
-            )
-        )
-        return cls
-
-    return register
+    _keep(cls.__name__, cls.__doc__, _EVERY, lambda store: _memories(store, _UNCHANGED, around=cls))
+    return cls
 
 
-def memory(*killed_by: str, stores: tuple[str, ...] = _EVERY) -> Callable[[T], T]:
+def memory(cls: T) -> T:
     """Register a class of memories over right backends."""
-
-    def register(cls: T) -> T:
-        lie = _lie_of(cls)
-        _keep(
-            Mutant(cls.__name__, lie, killed_by, stores, lambda store: _memories(store, _UNCHANGED, kind=cls))
-        )
-        return cls
-
-    return register
+    _keep(cls.__name__, cls.__doc__, _EVERY, lambda store: _memories(store, _UNCHANGED, kind=cls))
+    return cls
 
 
-def rule(*killed_by: str, lua: tuple[Swap, ...] = ()) -> Callable[[R], R]:
+def rule(*lua: Swap) -> Callable[[R], R]:
     """Register a function in place of `decide`, with its retelling for Redis."""
 
     def register(wrong: R) -> R:
         change = Change(rule=wrong, lua=lua)
         stores = _EVERY if lua else ("memory", "sqlite")
         name: str = getattr(wrong, "__name__", "")
-        _keep(Mutant(name, _lie_of(wrong), killed_by, stores, lambda store: _memories(store, change)))
+        _keep(name, wrong.__doc__, stores, lambda store: _memories(store, change))
         return wrong
 
     return register
 
 
-def changed(name: str, lie: str, *killed_by: str, sql: Swap | None = None, lua: Swap | None = None) -> None:
+def changed(name: str, lie: str, *, sql: Swap | None = None, lua: Swap | None = None) -> None:
     """Register one changed statement or script."""
     change = Change(sql=() if sql is None else (sql,), lua=() if lua is None else (lua,))
     stores = (*(("sqlite",) if sql else ()), *(("redis",) if lua else ()))
-    _keep(Mutant(name, lie, killed_by, stores, lambda store: _memories(store, change)))
+    _keep(name, lie, stores, lambda store: _memories(store, change))
 
 
-def verbs(*killed_by: str) -> Callable[[T], T]:
-    """Register a class of memories with four verbs; it is made with the place that all of them share."""
+def verbs(cls: T) -> T:
+    """Register a class of memories with four verbs; they are made with the place that all of them share."""
+    made: Any = cls
 
-    def register(cls: T) -> T:
-        def opened(store: MutantStore) -> Factory:
-            del store
-            place = cls.place()
-            return lambda **options: cls(place, **options)
+    def opened(store: MutantStore) -> Factory:
+        del store
+        place = made.place()
 
-        _keep(Mutant(cls.__name__, _lie_of(cls), killed_by, ("none",), opened))
-        return cls
+        def factory(**options: Any) -> MachineMemory:
+            return made(place, **options)
 
-    return register
+        return factory
+
+    _keep(cls.__name__, cls.__doc__, ("none",), opened)
+    return cls

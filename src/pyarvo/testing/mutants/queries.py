@@ -24,7 +24,7 @@ from pyarvo.testing.mutants.wrapper import Wrapper
 __all__: list[str] = []
 
 
-@wrapper()
+@wrapper
 class DeletesLeased(Wrapper):
     """Deletes an instance under the hands of its holder."""
 
@@ -32,7 +32,7 @@ class DeletesLeased(Wrapper):
         return await self.ask(replace(op, force=True) if isinstance(op, Delete) else op)
 
 
-@wrapper()
+@wrapper
 class DeleteIsAlwaysTrue(Wrapper):
     """Says that an instance was deleted which never was."""
 
@@ -41,7 +41,7 @@ class DeleteIsAlwaysTrue(Wrapper):
         return Deleted(existed=True) if isinstance(outcome, Deleted) else outcome
 
 
-@wrapper()
+@wrapper
 class NoTombstone(Wrapper):
     """Does not tell who takes the lease of a deleted instance that it was deleted."""
 
@@ -50,7 +50,7 @@ class NoTombstone(Wrapper):
         return replace(outcome, deleted_at=None) if isinstance(outcome, Acquired) else outcome
 
 
-@wrapper()
+@wrapper
 class ForceReleaseOfNobody(Wrapper):
     """Says that a lease was taken away, and leaves it where it is."""
 
@@ -60,7 +60,7 @@ class ForceReleaseOfNobody(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class ListMissesTheNewest(Wrapper):
     """Leaves the newest instance out of every first page, as a lagging index does."""
 
@@ -70,7 +70,7 @@ class ListMissesTheNewest(Wrapper):
         return (await self.inner.find(what, before=None, limit=limit + 1))[1:]
 
 
-@wrapper()
+@wrapper
 class PagesOverlap(Wrapper):
     """Begins a page with the last instance of the page before."""
 
@@ -78,7 +78,7 @@ class PagesOverlap(Wrapper):
         return await self.inner.find(what, before=None if before is None else before + 1, limit=limit)
 
 
-@wrapper()
+@wrapper
 class StatusIsIgnored(Wrapper):
     """Lists and counts every status, whichever was asked for."""
 
@@ -89,7 +89,7 @@ class StatusIsIgnored(Wrapper):
         return await self.inner.count(replace(what, status=None))
 
 
-@wrapper()
+@wrapper
 class ParentIsIgnored(Wrapper):
     """Takes every child for a child of whoever asks."""
 
@@ -103,7 +103,7 @@ class ParentIsIgnored(Wrapper):
         return what if what.parent is None else replace(what, parent=None, root=False)
 
 
-@wrapper()
+@wrapper
 class ListsTombstones(Wrapper):
     """Lists deleted instances among the living."""
 
@@ -115,7 +115,7 @@ class ListsTombstones(Wrapper):
         return sorted([*living, *dead], key=lambda stored: -stored.serial)[:limit]
 
 
-@wrapper()
+@wrapper
 class CountsTombstones(Wrapper):
     """Counts deleted instances among the living."""
 
@@ -124,7 +124,7 @@ class CountsTombstones(Wrapper):
         return living if what.deleted else living + await self.inner.count(replace(what, deleted=True))
 
 
-@wrapper()
+@wrapper
 class LabelsStand(Wrapper):
     """Keeps the labels of an instance's first record for ever."""
 
@@ -136,7 +136,7 @@ class LabelsStand(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class JournalIsBackwards(Wrapper):
     """Gives the journal newest first."""
 
@@ -144,7 +144,7 @@ class JournalIsBackwards(Wrapper):
         return list(reversed(await self.inner.journal(id, after=after, limit=limit)))
 
 
-@wrapper()
+@wrapper
 class HistoryIsEmpty(Wrapper):
     """Keeps no earlier record although it was asked to."""
 
@@ -153,7 +153,7 @@ class HistoryIsEmpty(Wrapper):
         return []
 
 
-@wrapper()
+@wrapper
 class HolderIsHidden(Wrapper):
     """Shows every instance as free."""
 

@@ -44,7 +44,7 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-@wrapper()
+@wrapper
 class KeysSorted(_Records):
     """Stores an object's keys in alphabetical order, as JSONB and its kin do in theirs."""
 
@@ -52,7 +52,7 @@ class KeysSorted(_Records):
         return orjson.dumps(orjson.loads(data), option=orjson.OPT_SORT_KEYS)
 
 
-@wrapper()
+@wrapper
 class FloatsRounded(_Records):
     """Keeps six digits of a float."""
 
@@ -60,7 +60,7 @@ class FloatsRounded(_Records):
         return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-@wrapper()
+@wrapper
 class FloatsToIntegers(_Records):
     """Writes 1.0 as 1."""
 
@@ -68,7 +68,7 @@ class FloatsToIntegers(_Records):
         return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
 
 
-@wrapper()
+@wrapper
 class BigIntegersAsFloats(_Records):
     """Keeps integers as 64-bit floats, as JavaScript does: from 2 to the 53rd they are other numbers."""
 
@@ -78,7 +78,7 @@ class BigIntegersAsFloats(_Records):
         return value if abs(value) <= 2**53 else min(int(float(value)), 2**64 - 1)
 
 
-@wrapper()
+@wrapper
 class TextNormalised(_Records):
     """Stores text in Unicode's composed form."""
 
@@ -86,7 +86,7 @@ class TextNormalised(_Records):
         return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
-@wrapper()
+@wrapper
 class TextCutAtNul(_Records):
     """Ends text at the first NUL, as C does."""
 
@@ -94,7 +94,7 @@ class TextCutAtNul(_Records):
         return value.partition("\0")[0] if isinstance(value, str) else value
 
 
-@wrapper()
+@wrapper
 class NullsDropped(_Records):
     """Leaves out fields that are null."""
 
@@ -129,7 +129,7 @@ class _Ids(Wrapper):
         return await self.inner.history(self.key(id) or "-")
 
 
-@wrapper()
+@wrapper
 class IdsFolded(_Ids):
     """Makes no difference between upper and lower case, as many collations."""
 
@@ -137,7 +137,7 @@ class IdsFolded(_Ids):
         return id.casefold()
 
 
-@wrapper()
+@wrapper
 class IdsCutAt255(_Ids):
     """Knows the first 255 characters of an id, as a VARCHAR(255) that cuts."""
 
@@ -145,7 +145,7 @@ class IdsCutAt255(_Ids):
         return id[:255]
 
 
-@wrapper()
+@wrapper
 class IdsCutAtNul(_Ids):
     """Ends an id at the first NUL, as C does."""
 
@@ -153,7 +153,7 @@ class IdsCutAtNul(_Ids):
         return id.partition("\0")[0]
 
 
-@wrapper()
+@wrapper
 class IdsNormalised(_Ids):
     """Brings ids into Unicode's composed form, as file systems do."""
 
@@ -161,7 +161,7 @@ class IdsNormalised(_Ids):
         return unicodedata.normalize("NFC", id)
 
 
-@wrapper()
+@wrapper
 class IdsStripped(_Ids):
     """Strips blanks around an id, as CHAR columns do behind it."""
 
@@ -169,7 +169,7 @@ class IdsStripped(_Ids):
         return id.strip()
 
 
-@wrapper()
+@wrapper
 class IdsDecoded(_Ids):
     """Reads + in an id as a blank, as a form in a URL."""
 
@@ -177,7 +177,7 @@ class IdsDecoded(_Ids):
         return id.replace("+", " ")
 
 
-@wrapper()
+@wrapper
 class IdsShareKeys(_Ids):
     """Joins ids with the names of its own keys: `a` and `a:lock` are one instance."""
 

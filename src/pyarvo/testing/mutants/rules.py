@@ -14,6 +14,7 @@ from pyarvo.memory.decide import (
     Conflict,
     Consumed,
     Delete,
+    Deleted,
     ForceRelease,
     Lost,
     Op,
@@ -34,7 +35,7 @@ _RIGHT: Final = "return token == owner and ends ~= 0"
 _HELD: Final = "return granted <= now and now < ends"
 
 
-@rule(lua=(Swap("row", _RIGHT, "return ends ~= 0"),))
+@rule(Swap("row", _RIGHT, "return ends ~= 0"))
 def any_token_will_do(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Lets every token commit and renew while there is a lease, whoever holds it."""
     if isinstance(op, Commit | Renew) and row.until:
@@ -42,7 +43,7 @@ def any_token_will_do(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     return decide(row, op, now)
 
 
-@rule(lua=(Swap("row", _HELD, "return ends ~= 0"),))
+@rule(Swap("row", _HELD, "return ends ~= 0"))
 def leases_never_end(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Ignores the TTL: a lease ends only when its holder gives it up."""
     if row.until:
@@ -51,14 +52,12 @@ def leases_never_end(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
 
 
 @rule(
-    lua=(
-        Swap("acquire", "'fence', whole(fence + 1)", "'fence', whole(math.max(fence, 1))"),
-        Swap(
-            "acquire",
-            "if version == 0 then\n    redis.call('PEXPIRE'",
-            "fence = math.max(fence, 1) - 1\nif version == 0 then\n    redis.call('PEXPIRE'",
-        ),
-    )
+    Swap("acquire", "'fence', whole(fence + 1)", "'fence', whole(math.max(fence, 1))"),
+    Swap(
+        "acquire",
+        "if version == 0 then\n    redis.call('PEXPIRE'",
+        "fence = math.max(fence, 1) - 1\nif version == 0 then\n    redis.call('PEXPIRE'",
+    ),
 )
 def fence_is_not_raised(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Gives every lease of an instance the same fence."""
@@ -69,7 +68,7 @@ def fence_is_not_raised(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     return after, outcome
 
 
-@rule(lua=(Swap("delete", "'fence', whole(fence + 1)", "'fence', 0"),))
+@rule(Swap("delete", "'fence', whole(fence + 1)", "'fence', 0"))
 def fence_starts_anew(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Begins to count fences from one again when an instance was deleted."""
     after, outcome = decide(row, op, now)
@@ -80,7 +79,7 @@ def fence_starts_anew(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     )
 
 
-@rule(lua=(Swap("renew", "later = math.max(ends, later)", "later = now + ARGV[3]"),))
+@rule(Swap("renew", "later = math.max(ends, later)", "later = now + ARGV[3]"))
 def renewal_shortens(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Ends a renewed lease at the new TTL, also where it ran longer."""
     after, outcome = decide(row, op, now)
@@ -90,7 +89,7 @@ def renewal_shortens(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     return after, outcome
 
 
-@rule(lua=(Swap("acquire", "if not entry and token ~= owner and held() then", "if false then"),))
+@rule(Swap("acquire", "if not entry and token ~= owner and held() then", "if false then"))
 def lock_takes_away(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Takes the lease from whoever holds it."""
     if isinstance(op, Acquire) and row.consumed is None:
@@ -99,14 +98,12 @@ def lock_takes_away(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
 
 
 @rule(
-    lua=(
-        Swap(
-            "acquire",
-            "if not entry and token ~= owner and held() then",
-            "if not entry and token ~= owner and held()"
-            " and redis.call('HGET', KEYS[1], 'holder') ~= ARGV[4] then",
-        ),
-    )
+    Swap(
+        "acquire",
+        "if not entry and token ~= owner and held() then",
+        "if not entry and token ~= owner and held()"
+        " and redis.call('HGET', KEYS[1], 'holder') ~= ARGV[4] then",
+    ),
 )
 def locks_are_reentrant(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Grants the lease again to everybody in the process that holds it."""
@@ -115,13 +112,13 @@ def locks_are_reentrant(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     return decide(row, op, now)
 
 
-@rule(lua=(Swap("release", "if token ~= ARGV[2] then", "if false then"),))
+@rule(Swap("release", "if token ~= ARGV[2] then", "if false then"))
 def release_ends_any_lease(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Ends the successor's lease when a former holder releases."""
     return decide(row, replace(op, token=row.token) if isinstance(op, Release) else op, now)
 
 
-@rule(lua=(Swap("commit", "if version ~= expected then", "if false then"),))
+@rule(Swap("commit", "if version ~= expected then", "if false then"))
 def version_is_not_checked(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Writes over any version, as long as the lease is held."""
     after, outcome = decide(row, op, now)
@@ -131,13 +128,11 @@ def version_is_not_checked(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
 
 
 @rule(
-    lua=(
-        Swap(
-            "commit",
-            "local made = whole(expected + 1)",
-            "if version == 0 then expected = 0 end\nlocal made = whole(expected + 1)",
-        ),
-    )
+    Swap(
+        "commit",
+        "local made = whole(expected + 1)",
+        "if version == 0 then expected = 0 end\nlocal made = whole(expected + 1)",
+    ),
 )
 def absent_is_any_version(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Creates the record where there is none, whatever version the caller stands on."""
@@ -147,13 +142,11 @@ def absent_is_any_version(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
 
 
 @rule(
-    lua=(
-        Swap(
-            "commit",
-            "local mine = made .. ':' .. owner .. ':' .. ARGV[4] .. ':'",
-            "local mine = made .. ':' .. owner .. ':'",
-        ),
-    )
+    Swap(
+        "commit",
+        "local mine = made .. ':' .. owner .. ':' .. ARGV[4] .. ':'",
+        "local mine = made .. ':' .. owner .. ':'",
+    ),
 )
 def repeat_is_known_by_its_token(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Takes another write of the same lease for a repeat of the last, and drops it."""
@@ -163,13 +156,11 @@ def repeat_is_known_by_its_token(row: Row, op: Op, now: float) -> tuple[Row, Out
 
 
 @rule(
-    lua=(
-        Swap(
-            "commit",
-            "if entry and string.sub(entry, 1, #mine) == mine then",
-            "if entry and token == owner and string.sub(entry, 1, #mine) == mine then",
-        ),
-    )
+    Swap(
+        "commit",
+        "if entry and string.sub(entry, 1, #mine) == mine then",
+        "if entry and token == owner and string.sub(entry, 1, #mine) == mine then",
+    ),
 )
 def repeat_is_forgotten_by_a_successor(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Recognises a repeated commit only until somebody else takes the lease."""
@@ -179,13 +170,11 @@ def repeat_is_forgotten_by_a_successor(row: Row, op: Op, now: float) -> tuple[Ro
 
 
 @rule(
-    lua=(
-        Swap(
-            "acquire",
-            "if token == owner then\n    if ends == 0 then",
-            "if token == owner then\n    if true then",
-        ),
-    )
+    Swap(
+        "acquire",
+        "if token == owner then\n    if ends == 0 then",
+        "if token == owner then\n    if true then",
+    ),
 )
 def own_acquire_is_denied(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Denies an acquire that is sent again because its answer was lost: nobody has the lease then."""
@@ -194,7 +183,7 @@ def own_acquire_is_denied(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     return decide(row, op, now)
 
 
-@rule(lua=(Swap("commit", "if event and entry then", "if false then"),))
+@rule(Swap("commit", "if event and entry then", "if false then"))
 def event_is_consumed_twice(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Does not look, when it writes a step, whether the event has one already."""
     after, outcome = decide(row, op, now)
@@ -204,13 +193,11 @@ def event_is_consumed_twice(row: Row, op: Op, now: float) -> tuple[Row, Outcome]
 
 
 @rule(
-    lua=(
-        Swap(
-            "delete",
-            "'token', '', 'holder', '', 'granted', 0,\n    'until', 0,",
-            "'holder', '', 'granted', 0,",
-        ),
-    )
+    Swap(
+        "delete",
+        "'token', '', 'holder', '', 'granted', 0,\n    'until', 0,",
+        "'holder', '', 'granted', 0,",
+    ),
 )
 def delete_leaves_the_rights(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Leaves the token in place when an instance is deleted by force: its late commit brings it back."""
@@ -220,20 +207,18 @@ def delete_leaves_the_rights(row: Row, op: Op, now: float) -> tuple[Row, Outcome
     return after, outcome
 
 
-@rule(lua=(Swap("delete", "if leased and ARGV[2] ~= '1' then", "if false then"),))
+@rule(Swap("delete", "if leased and ARGV[2] ~= '1' then", "if false then"))
 def delete_is_never_refused(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Deletes an instance while somebody works on it."""
     return decide(row, replace(op, force=True) if isinstance(op, Delete) else op, now)
 
 
 @rule(
-    lua=(
-        Swap(
-            "force_release",
-            "'fence', whole(fence + 1), 'token', '', 'holder', '', 'until', 0,",
-            "'holder', '',",
-        ),
-    )
+    Swap(
+        "force_release",
+        "'fence', whole(fence + 1), 'token', '', 'holder', '', 'until', 0,",
+        "'holder', '',",
+    ),
 )
 def force_release_leaves_the_rights(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Says that the lease was taken away, and lets its holder commit."""
@@ -244,13 +229,11 @@ def force_release_leaves_the_rights(row: Row, op: Op, now: float) -> tuple[Row, 
 
 
 @rule(
-    lua=(
-        Swap(
-            "commit",
-            "'version', made, 'until', release and '0' or whole(ends),",
-            "'version', made, 'until', whole(ends),",
-        ),
-    )
+    Swap(
+        "commit",
+        "'version', made, 'until', release and '0' or whole(ends),",
+        "'version', made, 'until', whole(ends),",
+    ),
 )
 def commit_keeps_the_lease(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Writes the record and forgets to end the lease."""
@@ -268,6 +251,14 @@ def late_holder_is_refused(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     return decide(row, op, now)
 
 
+@rule(Swap("delete", "if version == 0 and ends == 0 then", "if version == 0 and not leased then"))
+def delete_of_the_unwritten_does_nothing(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Leaves the rights of a late holder whose instance was deleted before it was ever written; it was a fault of ours."""
+    if isinstance(op, Delete) and row.version == 0 and not is_held(row, now):
+        return row, Deleted(existed=False)
+    return decide(row, op, now)
+
+
 # --- SQL --------------------------------------------------------------------------------------------------------
 
 changed(
@@ -279,6 +270,11 @@ changed(
     "step_of_another_instance",
     "Takes an event that another instance consumed for consumed.",
     sql=Swap("load_record", "ON s.serial = i.serial AND s.event_key = ?", "ON s.event_key = ?"),
+)
+changed(
+    "step_of_another_is_written",
+    "Refuses a step because another instance consumed the event.",
+    sql=Swap("load", "ON s.serial = i.serial AND s.event_key = ?", "ON s.event_key = ?"),
 )
 changed(
     "old_steps_are_dropped",

@@ -111,11 +111,11 @@ class _Shelf(SimpleBackend):
         super().__init__(options)
         self._apply = _seeing(SimpleBackend._apply, decide=rule).__get__(self)
         if first is not None:
-            self._numbers, self._entries = first._numbers, first._entries
-            self._mutex, self._clock = first._mutex, first._clock
+            for shared in ("_numbers", "_entries", "_mutex", "_clock"):
+                setattr(self, shared, getattr(first, shared))
 
     @property
-    def _serial(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride] - shared, as the entries are
+    def _serial(self) -> int:
         return self._numbers[0]
 
     @_serial.setter

@@ -40,7 +40,7 @@ class _Objects:
     locks: dict[str, bool] = field(default_factory=dict[str, bool])
 
 
-@verbs()
+@verbs
 class TypeScriptSimple:
     """SimpleMachineMemory: locks without an end and without an owner; a shallow copy in, the live object out."""
 
@@ -110,7 +110,7 @@ class _Mutexes:
     locks: dict[str, _TtlMutex] = field(default_factory=dict[str, _TtlMutex])
 
 
-@verbs()
+@verbs
 class TypeScriptConcurrent:
     """ConcurrentMachineMemory: a mutex with a TTL and no owner; writes are tied to no lock and no version."""
 
@@ -168,7 +168,7 @@ class _Tables:
     lock: dict[str, float] = field(default_factory=dict[str, float])
 
 
-@verbs()
+@verbs
 class TypeScriptPostgres:
     """PostgresMachineMemory V1: locks without an owner; the version rides in the record; VARCHAR(255) ids; JSONB."""
 

@@ -117,7 +117,7 @@ FAULTS: tuple[KnownFault, ...] = (
         _P,
         "W6: TIMESTAMP without a time zone: clients of other time zones disagree about a lock",
         "",
-        "a session's time zone is no option of a memory; tests/integration does so on our PostgreSQL backend",
+        "a session's time zone is no option of a memory; the contract asks for the store's clock (C4)",
     ),
     KnownFault(_P, "W7: a lock that waits keeps its pooled connection", "base.waiting.01", "sixteen locks"),
     KnownFault(
@@ -149,7 +149,7 @@ FAULTS: tuple[KnownFault, ...] = (
         _P,
         "W13: tables of one name in other schemas are mistaken for its own",
         "",
-        "a matter of migrations; tests/integration holds ours",
+        "a matter of migrations, which no verb shows",
     ),
     KnownFault(
         _P,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from math import inf
 from os import urandom
 from time import monotonic
 from types import MappingProxyType
@@ -126,7 +127,7 @@ class FourVerbs:
         return granted[0] if len(granted) == 1 else None
 
 
-@verbs()
+@verbs
 class LockWaitsForEver(FourVerbs):
     """Waits for a lock as long as somebody else holds it, instead of saying no."""
 
@@ -134,7 +135,7 @@ class LockWaitsForEver(FourVerbs):
         return await super().locking(id, cell) or await self.locking(id, cell)
 
 
-@verbs()
+@verbs
 class LockDoesNotAskTwice(FourVerbs):
     """Looks whether the lock is free, then takes it: between the two somebody else does the same."""
 
@@ -146,7 +147,7 @@ class LockDoesNotAskTwice(FourVerbs):
         return await super().locking(id, cell)
 
 
-@verbs()
+@verbs
 class OneLockForAll(FourVerbs):
     """Has one lock for all instances."""
 
@@ -159,7 +160,7 @@ class OneLockForAll(FourVerbs):
         return False
 
 
-@verbs()
+@verbs
 class FieldsOneByOne(FourVerbs):
     """Writes a record field by field; a reader sees some of the new ones beside some of the old."""
 
@@ -171,7 +172,7 @@ class FieldsOneByOne(FourVerbs):
             await asyncio.sleep(0)
 
 
-@verbs()
+@verbs
 class EmptyBeforeWrite(FourVerbs):
     """Removes the old record, then writes the new one: a reader in between finds none."""
 
@@ -185,7 +186,7 @@ class EmptyBeforeWrite(FourVerbs):
         self.room.records[id] = after
 
 
-@verbs()
+@verbs
 class WritesNeedNoLock(FourVerbs):
     """Writes for whoever asks, while another holds the lock."""
 
@@ -194,7 +195,7 @@ class WritesNeedNoLock(FourVerbs):
         self.room.records[id] = encode_record(data, limit=DEFAULT_RECORD_LIMIT)
 
 
-@verbs()
+@verbs
 class LocksOfTheObject(FourVerbs):
     """Keeps locks in the memory object: another process does not see them."""
 
@@ -202,7 +203,7 @@ class LocksOfTheObject(FourVerbs):
         super().__init__(Room(room.records), **options)
 
 
-@verbs()
+@verbs
 class RecordsOfTheObject(FourVerbs):
     """Keeps records in the memory object: another process does not see them."""
 
@@ -210,17 +211,21 @@ class RecordsOfTheObject(FourVerbs):
         super().__init__(Room(locks=room.locks), **options)
 
 
-@verbs()
-class CancelledLockIsKept(FourVerbs):
-    """Tells the caller only after a pause that it has the lock: one that is cancelled meanwhile leaves it locked."""
+@verbs
+class LockGetsItsEndLater(FourVerbs):
+    """Takes the lock first and gives it its end after a pause, as SETNX and EXPIRE: who dies in between holds it for ever."""
 
     async def locking(self, id: str, cell: list[str]) -> bool:
-        granted = await super().locking(id, cell)
+        if not await super().locking(id, cell):
+            return False
+        token, until = self.room.locks[id]
+        self.room.locks[id] = (token, inf)
         await asyncio.sleep(0)
-        return granted
+        self.room.locks[id] = (token, until)
+        return True
 
 
-@verbs()
+@verbs
 class CancelledWriteIsHalf(FourVerbs):
     """Writes the half of a record before a pause, and the other half after it."""
 
@@ -232,7 +237,7 @@ class CancelledWriteIsHalf(FourVerbs):
         self.room.records[id] = whole
 
 
-@verbs()
+@verbs
 class PickledRecords(FourVerbs):
     """Stores whatever Python holds, tuples and numbers as keys included, and gives it back as something else."""
 

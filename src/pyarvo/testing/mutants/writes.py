@@ -34,7 +34,7 @@ __all__: list[str] = []
 _TAKEN: Final = "f" * 32
 
 
-@wrapper()
+@wrapper
 class StaleVersionAccepted(Wrapper):
     """Writes over a newer version than the one the caller read."""
 
@@ -45,7 +45,7 @@ class StaleVersionAccepted(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class LastWriterWins(Wrapper):
     """Checks neither token nor version: whoever writes last wins."""
 
@@ -61,7 +61,7 @@ class LastWriterWins(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class StepApart(Wrapper):
     """Writes the record first and the step after it: who dies in between executes the event again."""
 
@@ -76,7 +76,7 @@ class StepApart(Wrapper):
         return first if isinstance(second, Committed) else second
 
 
-@wrapper()
+@wrapper
 class StepIsForgotten(Wrapper):
     """Writes the record and leaves out the step."""
 
@@ -84,7 +84,7 @@ class StepIsForgotten(Wrapper):
         return await self.ask(replace(op, event_key=None, produced=None) if isinstance(op, Commit) else op)
 
 
-@wrapper()
+@wrapper
 class VersionStands(Wrapper):
     """Answers every commit with version 1."""
 
@@ -93,7 +93,7 @@ class VersionStands(Wrapper):
         return Committed(1) if isinstance(outcome, Committed) else outcome
 
 
-@wrapper()
+@wrapper
 class CommitIsNotStored(Wrapper):
     """Acknowledges the first write of an instance and forgets it."""
 
@@ -103,7 +103,7 @@ class CommitIsNotStored(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class RepeatIsAConflict(Wrapper):
     """Does not recognise a commit that is sent again because its answer was lost."""
 
@@ -111,7 +111,7 @@ class RepeatIsAConflict(Wrapper):
         return await self.ask(replace(op, digest=os.urandom(16)) if isinstance(op, Commit) else op)
 
 
-@wrapper()
+@wrapper
 class RepeatIsDoubled(Wrapper):
     """Applies a commit that is sent again a second time, on top of the first."""
 
@@ -135,7 +135,7 @@ class RepeatIsDoubled(Wrapper):
         return doubled
 
 
-@wrapper()
+@wrapper
 class EventKeyNotUnique(Wrapper):
     """Lets an instance consume the same event again."""
 
@@ -150,7 +150,7 @@ class EventKeyNotUnique(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class KeyOfTheIdAlone(Wrapper):
     """Knows an event by its id and not by its source: another source's event counts as consumed."""
 
@@ -160,7 +160,7 @@ class KeyOfTheIdAlone(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class ConsumedIsRunAgain(Wrapper):
     """Never looks for a step when it grants a lease: a redelivered event is executed again."""
 
@@ -168,7 +168,7 @@ class ConsumedIsRunAgain(Wrapper):
         return await self.ask(replace(op, event_key=None) if isinstance(op, Acquire) else op)
 
 
-@wrapper()
+@wrapper
 class ReplayTakesTheLease(Wrapper):
     """Takes the lease for a consumed event too, and nobody will give it up."""
 
@@ -179,7 +179,7 @@ class ReplayTakesTheLease(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class ReplayNeedsTheLease(Wrapper):
     """Denies a consumed event while somebody holds the lease, instead of answering it."""
 
@@ -192,7 +192,7 @@ class ReplayNeedsTheLease(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class EventsOfAReplayForgotten(Wrapper):
     """Knows that an event was consumed and no longer what it produced."""
 
@@ -203,7 +203,7 @@ class EventsOfAReplayForgotten(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class JournalOfTheProcess(Wrapper):
     """Keeps consumed events in the memory object: a restart, or another worker, executes them again."""
 
@@ -219,7 +219,7 @@ class JournalOfTheProcess(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class DeletedComesBack(Wrapper):
     """Applies the late commit of a holder whose instance was deleted."""
 
@@ -233,7 +233,7 @@ class DeletedComesBack(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class EmptyIsAbsent(Wrapper):
     """Takes an empty record for none."""
 
@@ -244,7 +244,7 @@ class EmptyIsAbsent(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class LockedIsAbsent(Wrapper):
     """Reads nothing while somebody holds the lease."""
 
@@ -255,7 +255,7 @@ class LockedIsAbsent(Wrapper):
         return outcome
 
 
-@wrapper()
+@wrapper
 class RecordsMerged(Wrapper):
     """Writes the fields of a record over the stored ones, so that a removed field stays."""
 
@@ -268,7 +268,7 @@ class RecordsMerged(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class TornWrite(Wrapper):
     """Writes a record in two halves, and a reader may see the first alone."""
 
@@ -290,7 +290,7 @@ class TornWrite(Wrapper):
         return await self.ask(op)
 
 
-@wrapper()
+@wrapper
 class WriteBehind(Wrapper):
     """Acknowledges a write before the store has it."""
 
@@ -317,7 +317,7 @@ class WriteBehind(Wrapper):
         await super().close()
 
 
-@wrapper()
+@wrapper
 class ReadsFromACache(Wrapper):
     """Answers reads from what this memory object wrote or read before."""
 

@@ -1,0 +1,67 @@
+"""Ids beside the names that a store gives its own keys, and events beside those that are no longer kept."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pyarvo.memory import Step
+from pyarvo.testing.conformance.bench import Bench
+from pyarvo.testing.conformance.clause import clause
+
+__all__: list[str] = []
+
+_OWN: Final = (
+    ":lock",
+    ":record",
+    ":data",
+    ":meta",
+    ":journal",
+    ":lease",
+    ":version",
+    "/lock",
+    ".lock",
+    "#lock",
+)
+
+
+@clause("base.neighbours.01", "ids that end as a store's own keys do are instances of their own")
+async def own_keys(bench: Bench) -> None:
+    memory = bench.open()
+    plain = bench.id("a")
+    await bench.locked(memory, plain)
+    for n, ending in enumerate(_OWN):
+        await bench.put(memory, bench.id("a") + ending, {"n": n})
+    await memory.write(plain, {"plain": True})
+    bench.equal(await memory.unlock(plain), expected=True, what="unlock by the holder")
+    bench.equal(await memory.read(plain), {"plain": True}, "the record of the plain id")
+    for n, ending in enumerate(_OWN):
+        bench.equal(
+            await memory.read(bench.id("a") + ending), {"n": n}, f"the record of the id with {ending}"
+        )
+
+
+@clause("backend.neighbours.01", "an event stays consumed when the events it produced are no longer kept")
+async def old_steps(bench: Bench) -> None:
+    memory = bench.open(journal=2)
+    id = bench.id()
+    for n in range(5):
+        lease = await bench.held(memory, id)
+        await memory.commit(lease, {"n": n}, step=Step(f'["s","{n}"]', ({"n": n},)))
+    for n in range(5):
+        lease = await memory.acquire(id, event_key=f'["s","{n}"]')
+        bench.holds(
+            lease is not None and lease.replay is not None, f"event {n} of 5 was granted a lease again"
+        )
+
+
+@clause("base.neighbours.02", "ids that a URL, a form or a shell would rewrite are taken as they are")
+async def rewritten(bench: Bench) -> None:
+    memory = bench.open()
+    ids = [
+        bench.id(name)
+        for name in ("a+b", "a b", "a%20b", "a%2Bb", "a%2520b", "a&amp;b", "a&b", "a\\b", "a//b", "a/b")
+    ]
+    for n, id in enumerate(ids):
+        await bench.put(memory, id, {"n": n})
+    for n, id in enumerate(ids):
+        bench.equal(await memory.read(id), {"n": n}, f"the record of {id!r}")

@@ -1,0 +1,1 @@
+"""Every mutant is found by the clauses that are named for it."""
