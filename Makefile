@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check format bench fuzz-xstate clean
+.PHONY: demo test test-matrix check format bench fuzz-xstate clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,11 @@ format: $(VENV)/.check
 
 bench: $(VENV)/.bench ## ratios against peers, measured in turns
 	$(BIN)/python -m benchmarks
+
+MATRIX ?=
+
+test-matrix: $(VENV)/.test ## by hand, as root: the suites on Debian's Redis, PostgreSQL and PgBouncer, and with other Pythons
+	$(BIN)/python -m tests.matrix $(MATRIX)
 
 CHARTS ?= 3000
 
