@@ -37,4 +37,5 @@ def test_four_verbs(tmp_path: Path) -> None:
 
 def test_every_example_is_tested() -> None:
     tested = {"quickstart.py", "four_verbs.py"}
+    tested |= {"own_memory.py"}  # in tests/conformance_kit/test_own_memory.py
     assert {script.name for script in EXAMPLES.glob("*.py")} == tested
