@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 import pytest
 from nats.aio.client import Client
-from tests.servers.nats import NatsServer, cluster, running
+from tests.servers.nats import NatsServer, cluster, running, settle
 
 from pyarvo.errors import MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory import Lease, LeasedMemory, Step
@@ -140,9 +140,15 @@ async def test_killed_twenty_times_under_load_no_acknowledged_step_is_lost(tmp_p
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NatsServer]]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NatsServer]]:
     with cluster(tmp_path_factory.mktemp("cluster")) as servers:
         yield servers
+
+
+@pytest.fixture
+def servers(started: list[NatsServer]) -> list[NatsServer]:
+    settle(started)  # a test before may have killed one of them
+    return started
 
 
 def url_of(servers: list[NatsServer], bucket: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from pyarvo.demo.servers.nats import NatsServer, binary
 from pyarvo.demo.servers.process import free_ports, until
 
-__all__ = ["NatsServer", "binary", "cluster", "free_ports", "nats_url", "running", "until"]
+__all__ = ["NatsServer", "binary", "cluster", "free_ports", "nats_url", "running", "settle", "until"]
 
 
 @contextmanager
@@ -53,10 +53,25 @@ def cluster(directory: Path, *, size: int = 3, settings: Sequence[str] = ()) -> 
         for server in servers:
             stack.callback(server.stop)
             server.start()
-        until(lambda: all(_has_leader(server, size) for server in servers), "the cluster has no leader")
+        settle(servers)
         yield servers
 
 
-def _has_leader(server: NatsServer, size: int) -> bool:
-    meta: dict[str, Any] = server.ask("jsz").get("meta_cluster") or {}
-    return bool(meta.get("leader")) and meta.get("cluster_size") == size
+def settle(servers: Sequence[NatsServer]) -> None:
+    """Wait until the servers have a leader, and that leader counts on all the others."""
+    until(lambda: _is_settled(servers), "the cluster does not settle")
+
+
+def _is_settled(servers: Sequence[NatsServer]) -> bool:
+    metas: dict[str, dict[str, Any]] = {
+        server.name: server.ask("jsz").get("meta_cluster") or {} for server in servers
+    }
+    leaders = {meta.get("leader") for meta in metas.values()}
+    if len(leaders) != 1 or not (leader := leaders.pop()):
+        return False
+    others: Sequence[dict[str, Any]] = (
+        metas[leader].get("replicas") or ()
+    )  # only the leader's own view counts
+    return len(others) == len(servers) - 1 and all(
+        other.get("current") and not other.get("offline") for other in others
+    )
