@@ -261,8 +261,10 @@ async def _polling(memory: QueryLevel, progress: Progress, bar: TaskID) -> Async
         counts = [await memory.count(Find(orchestrator=ORDER.type, status=status)) for status in FINISHED]
         progress.update(bar, completed=sum(counts))
 
+    over = asyncio.Event()
+
     async def poll() -> None:
-        while True:
+        while not over.is_set():
             await show()
             await asyncio.sleep(_POLL_S)
 
@@ -271,6 +273,7 @@ async def _polling(memory: QueryLevel, progress: Progress, bar: TaskID) -> Async
         yield
         await show()
     finally:
+        over.set()
         polling.cancel()
         await asyncio.gather(polling, return_exceptions=True)
 

@@ -139,7 +139,9 @@ async def _next(client: Client, arrived: asyncio.Queue[Msg]) -> Msg:
     until = monotonic() + _WAIT_S
     while True:
         try:
-            return await asyncio.wait_for(arrived.get(), _LOOK_S)
+            # Not `wait_for`: that of Python 3.11 loses a cancellation that comes together with a message.
+            async with asyncio.timeout(_LOOK_S):
+                return await arrived.get()
         except TimeoutError:
             if not client.is_connected or monotonic() >= until:
                 raise
