@@ -295,6 +295,78 @@ async def foreign_writes(bench: Bench) -> None:
 
 
 @clause(
+    "base.concurrency.17",
+    "a counter that four callers raise through one memory object loses no update",
+    Kind.CONCURRENT,
+)
+async def counter_inside(bench: Bench) -> None:
+    id = bench.id()
+    memory = bench.open()
+    _none_failed(bench, await bench.race([lambda: _adds(bench, memory, id, 10) for _ in range(4)]))
+    bench.equal(await memory.read(id), {"n": 40}, "the counter")
+
+
+@clause(
+    "base.concurrency.18",
+    "a former holder does not write with the lease of its successor in the same memory object",
+    Kind.CONCURRENT,
+    Kind.OWNERSHIP,
+)
+async def takeover_inside(bench: Bench) -> None:
+    memory = bench.open(lease_ttl_s=SHORT_S)
+    id = bench.id()
+    locked, taken = asyncio.Event(), asyncio.Event()
+
+    async def former() -> None:
+        await bench.locked(memory, id)
+        locked.set()
+        await taken.wait()
+        await bench.refused(memory.write(id, {"by": "former"}), Exception, "a write by the former holder")
+
+    async def successor() -> None:
+        await locked.wait()
+        await bench.pass_s()
+        try:
+            await bench.locked(memory, id)
+        finally:
+            taken.set()
+
+    _none_failed(bench, await bench.race([former, successor]))
+    bench.equal(await memory.read(id), None, "the record after a refused write")
+
+
+@clause(
+    "base.concurrency.19",
+    "whoever reads an instance while it is created sees nothing, or all of it",
+    Kind.CONCURRENT,
+)
+async def created_whole(bench: Bench) -> None:
+    writer, reader = bench.several(2)
+    record = {"first": 1, "filling": "x" * 50_000, "last": 1}
+    for n in range(6):
+        id = bench.id(f"a{n}")
+        await bench.locked(writer, id)
+        _, *seen = await asyncio.gather(writer.write(id, record), *(reader.read(id) for _ in range(4)))
+        for each in seen:
+            bench.holds(each in (None, record), f"half a record: {bench.history.shown(each)}")
+
+
+@clause(
+    "base.concurrency.20",
+    "two who lock thirty instances at once share them: one holder each",
+    Kind.CONCURRENT,
+)
+async def shared_out(bench: Bench) -> None:
+    first, second = bench.several(2)
+    ids = [bench.id(f"a{n}") for n in range(30)]
+    answers = await bench.race([lambda m=m, id=id: m.lock(id) for id in ids for m in (first, second)])
+    _none_failed(bench, [each for each in answers if isinstance(each, BaseException)] or [True])
+    for n in range(30):
+        pair = sorted(answers[2 * n : 2 * n + 2], key=repr)
+        bench.equal(pair, [False, True], f"the answers to two locks of instance {n}")
+
+
+@clause(
     "leased.concurrency.01",
     "a counter that eight callers raise through acquire and commit loses no update",
     Kind.CONCURRENT,

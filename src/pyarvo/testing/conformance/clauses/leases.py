@@ -65,7 +65,7 @@ async def stale_release(bench: Bench) -> None:
     bench.equal(await other.commit(fresh, {"n": 1}), 1, "the version of the successor's commit")
 
 
-@clause("leased.ownership.05", "a successor never sees an error because of what a former holder tries")
+@clause("leased.ownership.05", "a successor commits and renews undisturbed by whatever a former holder sends")
 async def undisturbed(bench: Bench) -> None:
     memory, stale, other, fresh = await _taken_over(bench)
     for n in range(3):
