@@ -398,9 +398,12 @@ async def test_a_token_lets_in(tmp_path: Path) -> None:
         async with NatsMachineMemory(f"nats://s3cret@{hosts}") as memory:
             assert (await held(memory)).fence == 1
         async with NatsMachineMemory(f"nats://other@{hosts}") as memory:
-            with pytest.raises(MemoryUnavailable) as caught:
-                await memory.ping()
-            assert not caught.value.transient
+            told = []
+            while len(told) < 5 and (not told or told[-1].transient):  # a reset may hide what the server said
+                with pytest.raises(MemoryUnavailable) as caught:
+                    await memory.ping()
+                told.append(caught.value)
+            assert not told[-1].transient
 
 
 async def test_what_is_not_permitted_is_refused_at_once(tmp_path: Path) -> None:
