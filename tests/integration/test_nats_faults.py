@@ -398,7 +398,7 @@ async def test_a_token_lets_in(tmp_path: Path) -> None:
         async with NatsMachineMemory(f"nats://s3cret@{hosts}") as memory:
             assert (await held(memory)).fence == 1
         async with NatsMachineMemory(f"nats://other@{hosts}") as memory:
-            told = []
+            told: list[MemoryUnavailable] = []
             while len(told) < 5 and (not told or told[-1].transient):  # a reset may hide what the server said
                 with pytest.raises(MemoryUnavailable) as caught:
                     await memory.ping()
