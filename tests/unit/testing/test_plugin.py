@@ -10,6 +10,7 @@ import pytest
 pytest_plugins = "pytester"
 
 BROKER = """
+    import asyncio
     import pytest
     from pyarvo import ExecutionResult, Outcome, create_arvo_event
 
@@ -21,6 +22,12 @@ BROKER = """
         async def execute(self, event):
             raise LookupError("broken")
 
+    class Slow:
+        source = "com.test.it"
+
+        async def execute(self, event):
+            await asyncio.Event().wait()
+
     async def test_dead_letters_fail(pyarvo_broker):
         async with pyarvo_broker([Handler()]) as broker:
             await broker.publish(EVENT)
@@ -31,7 +38,9 @@ BROKER = """
         assert len(broker.dead_letters) == 1
 
     async def test_events_left_over_fail(pyarvo_broker):
-        await pyarvo_broker([Handler()], allow_dead_letters=True).publish(EVENT)
+        broker = pyarvo_broker([Slow()])
+        await broker.publish(EVENT)
+        await asyncio.sleep(0)
 
     async def test_options_reach_the_broker(pyarvo_broker):
         with pytest.raises(Exception, match="max_pending"):

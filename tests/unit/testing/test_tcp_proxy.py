@@ -106,7 +106,7 @@ async def test_replies_are_lost_after_so_many_bytes_and_the_connection_cut() -> 
     async with place() as (echo, proxy), client(proxy) as one:
         proxy.lose_replies(3)
         one.say("abcdef")
-        await proxy.until_lost()
+        await proxy.until(lambda: proxy.lost)
         assert echo.heard == b"abcdef\n"
         assert proxy.lost == 4
         with suppress(OSError):
@@ -120,7 +120,7 @@ async def test_replies_are_lost_in_silence() -> None:
     async with place() as (echo, proxy), client(proxy) as one:
         proxy.lose_replies(cut=False)
         one.say("lost")
-        await proxy.until_lost(5)
+        await proxy.until(lambda: proxy.lost == 5)
         proxy.heal()
         assert await one.ask("kept") == "kept"
         assert echo.heard == b"lost\nkept\n"
@@ -188,9 +188,9 @@ async def test_it_can_be_waited_for() -> None:
         async with client(proxy) as one:
             await waiting
             one.say("abc")
-            await proxy.until_sent(4)
+            await proxy.until(lambda: proxy.seen == b"abc\n")
             with pytest.raises(TimeoutError):
-                await proxy.until_lost(1, within_s=0.01)
+                await proxy.until(lambda: proxy.lost, within_s=0.01)
 
 
 async def test_closing_it_in_the_middle_of_everything_leaves_nothing() -> None:

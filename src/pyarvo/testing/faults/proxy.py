@@ -13,7 +13,6 @@ from pyarvo.errors import InvalidOption
 
 __all__ = ["TcpProxy"]
 
-_Condition: TypeAlias = Callable[[], bool]
 _Way: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _CHUNK: Final = 65_536
@@ -38,7 +37,9 @@ class TcpProxy:
 
         sent: Bytes forwarded to the server so far, in all.
 
-        lost: Bytes from the server that were thrown away.
+        seen: The latest bytes forwarded to the server, at most 64 KiB.
+
+        lost: How many bytes from the server were thrown away.
 
     Raises:
         InvalidOption: The target names no host and port.
@@ -65,6 +66,7 @@ class TcpProxy:
         self._delay_s = self._jitter_s = 0.0
         self.port = 0
         self.sent = 0
+        self.seen = b""
         self.lost = 0
 
     async def __aenter__(self) -> Self:
@@ -139,19 +141,18 @@ class TcpProxy:
 
     async def next_connection(self, within_s: float = 5.0) -> None:
         """Wait until somebody connects anew; `TimeoutError` after *within_s* seconds."""
-        await self._until(lambda made=self._made: self._made > made, within_s)
+        made = self._made
+        await self.until(lambda: self._made > made, within_s)
 
-    async def until_lost(self, least: int = 1, within_s: float = 5.0) -> None:
-        """Wait until *least* bytes of replies were thrown away; `TimeoutError` after *within_s* seconds."""
-        await self._until(lambda: self.lost >= least, within_s)
+    async def until(self, condition: Callable[[], object], within_s: float = 5.0) -> None:
+        """
+        Wait until *condition* is true; it is asked whenever something connects, goes through or is lost.
 
-    async def until_sent(self, least: int, within_s: float = 5.0) -> None:
-        """Wait until *least* bytes in all went to the server; `TimeoutError` after *within_s* seconds."""
-        await self._until(lambda: self.sent >= least, within_s)
-
-    async def _until(self, condition: _Condition, within_s: float) -> None:
+        Raises:
+            TimeoutError: *within_s* seconds passed.
+        """
         async with asyncio.timeout(within_s), self._changed:
-            await self._changed.wait_for(condition)
+            await self._changed.wait_for(lambda: bool(condition()))
 
     async def _tell(self) -> None:
         async with self._changed:
@@ -211,6 +212,7 @@ class TcpProxy:
                     await writer.drain()
                 if not replies:
                     self.sent += len(kept)
+                    self.seen = (self.seen + kept)[-_CHUNK:]
                 elif len(kept) < len(data):
                     self.lost += len(data) - len(kept)
                     if self._cuts and not self._swallows:

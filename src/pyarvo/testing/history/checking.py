@@ -63,9 +63,7 @@ class Verdict:
         return not self.violations and not self.undecided
 
 
-def check_calls(
-    calls: Iterable[Call], *, clock_error_s: float = 0.05, most_states: int = 1_000_000
-) -> Verdict:
+def check_calls(calls: Iterable[Call], *, clock_error_s: float = 0.05, most_states: int = 200_000) -> Verdict:
     """
     Check a history against the model of a register with lease, fence and version.
 
@@ -96,7 +94,7 @@ def check_calls(
 
 
 def assert_linearizable(
-    calls: Iterable[Call], *, clock_error_s: float = 0.05, most_states: int = 1_000_000
+    calls: Iterable[Call], *, clock_error_s: float = 0.05, most_states: int = 200_000
 ) -> Verdict:
     """
     Check, and fail with the calls that contradict each other.
@@ -128,10 +126,10 @@ def _is_legal(calls: Sequence[Call], clock_error_s: float, budget: _Budget) -> b
     stack: list[_Node] = [(0, 0, 0, 0, State())]
     while stack:
         node = stack.pop()
-        if node in seen:
-            continue
         if search.is_complete(node):
             return True
+        if node in seen:
+            continue
         if budget.left <= 0:
             return None
         budget.left -= 1
