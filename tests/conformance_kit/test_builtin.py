@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,11 +12,18 @@ from tests.servers.nats import nats_url
 from tests.servers.postgres import new_schema, shared_server
 from tests.servers.redis import redis_url
 
-from pyarvo.memory import SqliteMachineMemory, open_memory
+from pyarvo.memory import LeasedMemory, open_memory
 from pyarvo.testing.conformance import Factory, MachineMemoryConformance
 from pyarvo.testing.conformance.stores import shared_simple
 
 EVERYTHING = ("base", "leased", "query", "backend")
+
+
+def opening(url: str, **place: str) -> Factory:
+    def factory(**options: Any) -> LeasedMemory:
+        return open_memory(url, **place, **options)
+
+    return factory
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,7 @@ class TestSqlite(MachineMemoryConformance):
 
     @pytest.fixture
     def memory_factory(self, tmp_path: Path) -> Factory:
-        return lambda **options: SqliteMachineMemory(tmp_path / "kit.db", **options)
+        return opening(f"sqlite:///{tmp_path}/kit.db")
 
 
 class TestRedis(MachineMemoryConformance):
@@ -52,7 +60,7 @@ class TestRedis(MachineMemoryConformance):
     @pytest.fixture
     def memory_factory(self, redis_server: str) -> Factory:
         place = uuid4().hex
-        return lambda **options: open_memory(redis_server, prefix=place, **options)
+        return opening(redis_server, prefix=place)
 
 
 class TestPostgres(MachineMemoryConformance):
@@ -61,7 +69,7 @@ class TestPostgres(MachineMemoryConformance):
     @pytest.fixture
     def memory_factory(self) -> Factory:
         url, place = shared_server().url, new_schema()
-        return lambda **options: open_memory(url, schema=place, **options)
+        return opening(url, schema=place)
 
 
 class TestNats(MachineMemoryConformance):
@@ -70,4 +78,4 @@ class TestNats(MachineMemoryConformance):
     @pytest.fixture
     def memory_factory(self, nats_server: str) -> Factory:
         place = f"kit-{uuid4().hex}"
-        return lambda **options: open_memory(nats_server, bucket=place, **options)
+        return opening(nats_server, bucket=place)

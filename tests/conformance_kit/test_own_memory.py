@@ -7,9 +7,11 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pytest
 
+from pyarvo.memory import MachineMemory
 from pyarvo.testing.conformance import Factory, MachineMemoryConformance
 
 ROOT = Path(__file__).parents[2]
@@ -39,9 +41,9 @@ def test_the_page_holds_the_whole_example() -> None:
 def test_the_test_on_the_page_is_a_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, test = blocks()
     monkeypatch.setitem(sys.modules, "own_memory", own_memory())
-    names: dict[str, type] = {}
+    names: dict[str, Any] = {}
     exec(compile(test, "page", "exec"), names)
-    collected = names["TestLmdbMemory"]
+    collected = cast("type[MachineMemoryConformance]", names["TestLmdbMemory"])
     assert issubclass(collected, MachineMemoryConformance)
     assert tuple(collected.levels) == ("base",)
 
@@ -51,5 +53,9 @@ class TestOwnMemory(MachineMemoryConformance):
 
     @pytest.fixture
     def memory_factory(self, tmp_path: Path) -> Factory:
-        memory = own_memory().LmdbMemory
-        return lambda **options: memory(tmp_path, **options)
+        module = own_memory()
+
+        def factory(**options: Any) -> MachineMemory:
+            return module.LmdbMemory(tmp_path, **options)
+
+        return factory
