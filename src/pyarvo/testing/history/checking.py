@@ -132,7 +132,7 @@ def _is_legal(calls: Sequence[Call], clock_error_s: float, budget: _Budget) -> b
             continue
         if budget.left <= 0:
             return None
-        budget.left -= 1
+        budget.left -= search.cost
         seen.add(node)
         stack.extend(search.after(node))
     return False
@@ -153,6 +153,7 @@ class _Search:
         # These are all alike, but for their beginning: the earliest can stand for any other.
         self._nameless = in_order([call for call in calls if model.is_nameless(call)])
         self._grants = [n for n, call in enumerate(self._open) if call.verb in ("acquire", "lock")]
+        self.cost = 1 + len(self._grants) // 16  # of a node: each of these is tried at each
         self._by_token: dict[str, list[int]] = {}
         for n, call in enumerate(self._open):
             if n not in self._grants:
@@ -251,7 +252,7 @@ def _needed(calls: Sequence[Call], clock_error_s: float) -> list[Call]:
             before = spent.left
             if _is_legal([call for call in trial if call is not None], clock_error_s, spent) is False:
                 kept = trial
-            budget -= before - spent.left
+            budget -= before - spent.left + len(kept) // 8
             if budget <= 0:
                 return [call for call in kept if call is not None]
         if size == 1:
