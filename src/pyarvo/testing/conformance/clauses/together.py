@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from threading import Thread
 from typing import Any
 
 from pyarvo.errors import EventConsumed, LeaseLost, NotApplied, WriteConflict
@@ -189,21 +190,25 @@ async def release_or_commit(bench: Bench) -> None:
 )
 async def two_loops(bench: Bench) -> None:
     memory = bench.fresh()
-    for n in range(3):
-        id = bench.id(f"a{n}")
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="another event loop")
+    thread.start()
 
-        def elsewhere(id: str = id) -> list[Lease | None]:
-            async def ask() -> list[Lease | None]:
-                return await asyncio.gather(*(memory.acquire(id) for _ in range(3)))
+    async def ask(id: str) -> list[Lease | None]:
+        return await asyncio.gather(*(memory.acquire(id) for _ in range(3)))
 
-            return asyncio.run(ask())
-
-        here, there = await asyncio.gather(
-            asyncio.gather(*(memory.acquire(id) for _ in range(3))), asyncio.to_thread(elsewhere)
-        )
-        granted = [lease for lease in (*here, *there) if lease is not None]
-        bench.equal(len(granted), 1, "leases granted")
-        bench.equal(await memory.commit(granted[0], {"n": n}), 1, "the version, committed from this loop")
+    try:
+        for n in range(3):
+            id = bench.id(f"a{n}")
+            there = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(id), loop))
+            granted = [lease for lease in (*await ask(id), *await there) if lease is not None]
+            bench.equal(len(granted), 1, "leases granted")
+            bench.equal(await memory.commit(granted[0], {"n": n}), 1, "the version, committed from this loop")
+    finally:
+        await memory.close()  # while both loops run: each has connections of its own
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
 
 
 @clause(
