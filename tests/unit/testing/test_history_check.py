@@ -33,7 +33,8 @@ from pyarvo.memory.decide import (
 )
 from pyarvo.memory.simple import SimpleBackend
 from pyarvo.testing.history import Call, assert_linearizable, check_calls, to_html, to_text
-from pyarvo.testing.history.model import Model, State, has_effect, is_open
+from pyarvo.testing.history.checking import _Budget, _is_legal
+from pyarvo.testing.history.model import Model, State, beginnings, has_effect, is_open
 
 HISTORIES = 10_000
 TTL_S = 3.0
@@ -221,6 +222,20 @@ def test_long_histories_of_the_store_are_legal() -> None:
         assert (verdict.is_legal, verdict.calls) == (True, 120), f"seed {seed}\n{to_text(verdict)}"
 
 
+def test_the_end_of_a_legal_history_is_legal_after_some_beginning() -> None:
+    looked_at = 0
+    for seed in range(400):
+        calls = Author(seed).write(14)
+        closed = [call for call in calls if not is_open(call)]
+        for n in range(1, len(closed)):
+            if any(call.ended is None or call.ended >= closed[n].began for call in closed[:n]):
+                continue
+            looked_at += 1
+            end = [call for call in calls if call not in closed[:n] and has_effect(call)]
+            assert _is_legal(end, 0.0, _Budget(100_000), beginnings(end)), f"seed {seed}, from call {n} on"
+    assert looked_at > 400
+
+
 # --- broken stores --------------------------------------------------------------------------------------------
 
 
@@ -359,6 +374,35 @@ def test_two_holders_at_once_are_the_whole_report() -> None:
     assert "granted fence 2, version 0, data none" in words
     with pytest.raises(AssertionError, match="1 instances went wrong"):
         assert_linearizable(calls)
+
+
+def test_a_wrong_answer_late_in_a_long_history_is_told_with_few_others() -> None:
+    calls: list[Call] = []
+    for n in range(400):
+        token = f"t{n}"
+        lease = granted(3 * n, 4.0 * n, 4.0 * n + 1.0, n + 1, version=n, found=f"{n - 1}" if n else "")
+        calls.append(replace(lease, token=token))
+        calls.append(
+            Call(
+                process="p",
+                number=3 * n + 1,
+                id="order-1",
+                verb="commit",
+                began=4.0 * n + 2.0,
+                ended=4.0 * n + 3.0,
+                outcome="done",
+                token=token,
+                expected=n,
+                version=n + 1,
+                written=f"{n}",
+                releases=True,
+            )
+        )
+    assert check_calls(calls).is_legal
+    calls[600] = replace(calls[600], found="298")
+    (violation,) = check_calls(calls).violations
+    assert [call.number for call in violation.calls] == [897, 900]
+    assert len(violation.history) == 601
 
 
 def test_a_takeover_is_legal_once_the_lease_can_have_ended() -> None:

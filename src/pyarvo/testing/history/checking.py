@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 
 from pyarvo.testing.history.calls import Call, in_order
-from pyarvo.testing.history.model import Model, State, has_effect, is_open, unanswered
+from pyarvo.testing.history.model import Model, State, beginnings, has_effect, is_open, unanswered
 
 __all__ = ["Verdict", "Violation", "assert_linearizable", "check_calls"]
 
@@ -119,11 +119,13 @@ class _Budget:
         self.left = left
 
 
-def _is_legal(calls: Sequence[Call], clock_error_s: float, budget: _Budget) -> bool | None:
-    """Whether an order explains *calls*; None when the budget was used up first."""
+def _is_legal(
+    calls: Sequence[Call], clock_error_s: float, budget: _Budget, start: Sequence[State] = (State(),)
+) -> bool | None:
+    """Whether an order explains *calls*, from one of *start* on; None when the budget was used up first."""
     search = _Search(calls, Model(calls, clock_error_s))
     seen: set[_Node] = set()
-    stack: list[_Node] = [(0, 0, 0, 0, State())]
+    stack: list[_Node] = [(0, 0, 0, 0, state) for state in start]
     while stack:
         node = stack.pop()
         if search.is_complete(node):
@@ -216,7 +218,10 @@ def _violation(id: str, calls: Sequence[Call], clock_error_s: float, most_states
         else:
             low = middle + 1
     beginning = _until(calls, ends[low])
-    needed = _needed(beginning, clock_error_s)
+    part = _end_of(beginning, clock_error_s)
+    needed = (
+        _needed(beginning, clock_error_s) if part is None else _needed(part, clock_error_s, from_any=True)
+    )
     history = tuple(call for call in calls if call.began <= ends[low])
     return Violation(id, tuple(call for call in in_order(needed) if not is_open(call)), history)
 
@@ -231,7 +236,29 @@ def _until(calls: Sequence[Call], end: float) -> list[Call]:
     return [call for call in found if call is not None]
 
 
-def _needed(calls: Sequence[Call], clock_error_s: float) -> list[Call]:
+def _end_of(calls: Sequence[Call], clock_error_s: float) -> list[Call] | None:
+    """The last few calls, when they are wrong whatever was before; from a moment at which no call was under way."""
+    closed = in_order([call for call in calls if not is_open(call)])
+    opened = [call for call in calls if is_open(call)]
+    cuts: list[int] = []
+    ended = -inf
+    for n, call in enumerate(closed):
+        if ended < call.began:
+            cuts.append(n)
+        ended = max(ended, inf if call.ended is None else call.ended)
+    back = 1
+    while back <= len(cuts):
+        part = closed[cuts[-back] :] + opened
+        start = beginnings(part)
+        if not start:
+            return None
+        if _is_legal(part, clock_error_s, _Budget(_SHRINKING), start) is False:
+            return part
+        back *= 2
+    return None
+
+
+def _needed(calls: Sequence[Call], clock_error_s: float, *, from_any: bool = False) -> list[Call]:
     """
     Forget answers, in ever smaller groups, as long as what is left is still wrong.
 
@@ -248,9 +275,11 @@ def _needed(calls: Sequence[Call], clock_error_s: float) -> list[Call]:
                 continue
             tried = [None if call is None else unanswered(call) for call in group]
             trial = [*kept[:start], *tried, *kept[start + size :]]
+            left = [call for call in trial if call is not None]
             spent = _Budget(min(_SHRINKING, budget))
             before = spent.left
-            if _is_legal([call for call in trial if call is not None], clock_error_s, spent) is False:
+            begin = beginnings(left) if from_any else (State(),)
+            if _is_legal(left, clock_error_s, spent, begin) is False:
                 kept = trial
             budget -= before - spent.left + len(kept) // 8
             if budget <= 0:

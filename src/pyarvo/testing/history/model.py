@@ -16,25 +16,28 @@ from typing import Final, NamedTuple
 
 from pyarvo.testing.history.calls import UNANSWERED, Call
 
-__all__ = ["NOTHING_DONE", "Model", "State", "has_effect", "is_open", "unanswered"]
+__all__ = ["NOTHING_DONE", "Model", "State", "beginnings", "has_effect", "is_open", "unanswered"]
 
 NOTHING_DONE: Final = frozenset(("denied", "replayed", "lost", "conflict", "consumed", "found"))
 """Outcomes that say something of the state and change nothing."""
 
 _NAMELESS: Final = "?"
+_OTHER_VERSION: Final = -(10**9)
+_MOST_BEGINNINGS: Final = 2_000
 
 
 class _Write:
-    """An applied write, and those before it."""
+    """An applied write, and those before it; without a call it stands for any that there were."""
 
-    __slots__ = ("before", "event_key", "name", "token", "version")
+    __slots__ = ("before", "event_key", "is_partial", "name", "token", "version")
 
-    def __init__(self, before: _Write | None, version: int, call: Call) -> None:
+    def __init__(self, before: _Write | None, version: int, call: Call | None) -> None:
         self.before = before
         self.version = version
-        self.token = call.token
-        self.name = (call.written, call.step, call.event_key)
-        self.event_key = call.event_key
+        self.token = "" if call is None else call.token
+        self.name = None if call is None else (call.written, call.step, call.event_key)
+        self.event_key = None if call is None else call.event_key
+        self.is_partial = call is None or (before is not None and before.is_partial)
 
 
 class State(NamedTuple):
@@ -100,6 +103,30 @@ def unanswered(call: Call) -> Call | None:
     )
 
 
+def beginnings(calls: Sequence[Call]) -> list[State]:
+    """
+    Every state that an instance may have been in before *calls*, as far as they can tell the difference.
+
+    What they never speak of is one value, of which nothing is known.
+    """
+    versions = {_OTHER_VERSION}
+    for call in calls:
+        known = (call.version, None if call.version is None else call.version - 1, call.expected)
+        versions.update(version for version in known if version is not None)
+    digests = {call.found for call in calls if call.found is not None} | {_NAMELESS}
+    tokens = {call.token for call in calls if call.token} | {_NAMELESS}
+    if len(versions) * len(digests) * len(tokens) > _MOST_BEGINNINGS:
+        return []
+    return [
+        State(-inf, version, found, 0, token, live, -inf, inf, writes)
+        for version in versions
+        for writes in (_Write(None, version, None),)
+        for found in digests
+        for token in tokens
+        for live in (False, True)
+    ]
+
+
 class Model:
     """
     The states that may follow one another in the history of one instance.
@@ -139,8 +166,7 @@ class Model:
     def _acquire(self, state: State, call: Call, at: float) -> Sequence[State]:
         consumed = self._consumed(state, call)
         if call.outcome == "replayed":
-            ok = consumed is not None and call.version in (None, consumed.version)
-            return (state._replace(at=at),) if ok else ()
+            return (state._replace(at=at),) if _is_step(state, call, consumed) else ()
         if call.outcome == "denied":
             if not state.live or at - self._error_s >= state.until_to:
                 return ()
@@ -188,8 +214,7 @@ class Model:
                 ok = right and call.expected != state.version and call.version in (None, state.version)
                 return (state._replace(at=at),) if ok else ()
             case "consumed":
-                ok = consumed is not None and call.version in (None, consumed.version)
-                return (state._replace(at=at),) if ok and right else ()
+                return (state._replace(at=at),) if right and _is_step(state, call, consumed) else ()
             case _:
                 pass
         if repeated is not None:
@@ -197,12 +222,14 @@ class Model:
             return (
                 (state._replace(at=at, live=state.live and not (right and call.releases)),) if known else ()
             )
+        forgotten = self._forgotten(state, call, at, right=right)
         version = state.version + 1
         if not right or consumed is not None or call.version not in (None, version):
-            return ()
+            return forgotten
         if call.expected is not None and call.expected != state.version:
-            return ()
+            return forgotten
         return (
+            *forgotten,
             state._replace(
                 at=at,
                 version=version,
@@ -211,6 +238,16 @@ class Model:
                 writes=self._written(state.writes, version, call),
             ),
         )
+
+    def _forgotten(self, state: State, call: Call, at: float, *, right: bool) -> Sequence[State]:
+        """Where the journal is known in part only: the commit may repeat a write of before that."""
+        write = state.writes
+        if write is None or not write.is_partial or call.expected is None:
+            return ()
+        while write.before is not None:
+            write = write.before
+        repeats = call.expected + 1 <= write.version and call.version in (None, call.expected + 1)
+        return (state._replace(at=at, live=state.live and not (right and call.releases)),) if repeats else ()
 
     def _renew(self, state: State, call: Call, at: float) -> Sequence[State]:
         right = _has_right(state, call)
@@ -273,6 +310,13 @@ def _moment(not_before: float, call: Call) -> float | None:
 def _has_right(state: State, call: Call) -> bool:
     """Whether the call's lease was granted last and not given up; its time may have passed (C3)."""
     return state.live and state.token == call.token
+
+
+def _is_step(state: State, call: Call, consumed: _Write | None) -> bool:
+    """Whether the event of *call* was consumed, at the version that was answered."""
+    if consumed is not None:
+        return call.version in (None, consumed.version)
+    return state.writes is not None and state.writes.is_partial
 
 
 def _reads_what_is_there(state: State, call: Call) -> bool:
