@@ -6,9 +6,11 @@ import random
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from random import Random
+from types import ModuleType
 from typing import Any, Final
 
-from pyarvo.memory import contract, leased
+from pyarvo.memory import batching, contract, leased
+from pyarvo.memory.batching import Call
 from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.simple import SimpleBackend
@@ -205,19 +207,36 @@ class World:
                 raise Broken(f"no error goes unseen: {self.loop.complaints[:3]}")
 
 
+class _Call(Call):
+    """A call whose place in a set is not chance, so that calls whose time ends together end in one and the same order."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash(self.deadline)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 @contextmanager
 def virtual_time(loop: VirtualLoop, seed: int) -> Generator[None]:
     """Let memories count on the loop's clock, and let all jitter come from *seed*, for as long as the block runs."""
     before = random.getstate()
-    clocks = [(module, module.monotonic) for module in (contract, leased)]
+    changes: tuple[tuple[ModuleType, str, object], ...] = (
+        (contract, "monotonic", loop.time),
+        (leased, "monotonic", loop.time),
+        (batching, "Call", _Call),
+    )
+    kept = [getattr(module, name) for module, name, _ in changes]
     random.seed(seed)
-    for module, _ in clocks:
-        vars(module)["monotonic"] = loop.time
+    for module, name, new in changes:
+        setattr(module, name, new)
     try:
         yield
     finally:
-        for module, clock in clocks:
-            vars(module)["monotonic"] = clock
+        for (module, name, _), old in zip(changes, kept, strict=True):
+            setattr(module, name, old)
         random.setstate(before)
 
 
