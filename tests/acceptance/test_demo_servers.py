@@ -101,6 +101,17 @@ async def test_each_run_has_a_place_of_its_own_and_removes_only_that(url: str, t
         await place.remove()
 
 
+def test_a_missing_driver_is_said_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def none(_url: str) -> None:
+        raise ModuleNotFoundError("pip install pyarvo[redis]", name="redis")
+
+    monkeypatch.setattr("pyarvo.demo.place.open_memory", none)
+    with pytest.raises(InvalidOption, match=r"pip install pyarvo\[redis\]"):
+        place_of("redis://localhost", tmp_path)
+
+
 def test_a_server_is_killed_and_keeps_its_port_and_its_data(tmp_path: Path) -> None:
     server = create_server("redis", tmp_path)
     try:

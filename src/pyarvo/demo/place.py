@@ -99,7 +99,10 @@ def place_of(url: str, folder: Path) -> Place:
         raise InvalidOption("memory", f"must name no {option}; the demo makes one of its own for each run")
     name = f"pyarvo_demo_{uuid4().hex[:8]}"
     fresh = f"{url}{'&' if '?' in url else '?'}{option}={name}"
-    open_memory(fresh)  # refuses what it does not understand; connects at first use
+    try:
+        open_memory(fresh)  # refuses what it does not understand; connects at first use
+    except ImportError as error:
+        raise InvalidOption("memory", f"needs a driver: {error}") from error
     return Place(fresh, str(folder / "effects.db"))
 
 
