@@ -44,6 +44,7 @@ KILLED_BY: Final = MappingProxyType(
             "backend.faults.08",
             "backend.faults.10",
             "base.concurrency.13",
+            "base.lease.06",
         ),
         "AnyoneCommits": (
             "base.ownership.09",
@@ -92,6 +93,7 @@ KILLED_BY: Final = MappingProxyType(
             "leased.ownership.08",
             "leased.ownership.09",
         ),
+        "WaitsForStrangers": ("base.waiting.01",),
         "CorruptIsAbsent": ("backend.absent.01",),
         "UnavailableIsAbsent": (
             "backend.absent.03",
@@ -107,6 +109,7 @@ KILLED_BY: Final = MappingProxyType(
         "WriteIsRetried": (
             "backend.faults.16",
             "backend.faults.17",
+            "backend.faults.18",
             "backend.faults.26",
         ),
         "ReadIsNotRetried": (
@@ -115,8 +118,8 @@ KILLED_BY: Final = MappingProxyType(
         ),
         "UnknownIsNotApplied": (
             "backend.faults.17",
-            "backend.faults.20",
             "backend.faults.21",
+            "backend.faults.24",
         ),
         "ConflictIsSwallowed": (
             "leased.cas.02",
@@ -191,6 +194,30 @@ KILLED_BY: Final = MappingProxyType(
             "backend.faults.27",
             "base.keys.06",
         ),
+        "AnyTtlWillDo": ("leased.lease.06",),
+        "ExpiryIsHopeful": ("leased.lease.08",),
+        "TokensAreCounted": ("leased.ownership.11",),
+        "NothingIsForGood": ("backend.faults.06",),
+        "DeadlineIsIgnored": ("backend.faults.09",),
+        "PurgeTakesTheLiving": ("query.tending.10",),
+        "DryRunIsWet": ("query.tending.10",),
+        "ClosedStillWorks": ("backend.tending.01",),
+        "DeletesLeased": ("query.tending.04",),
+        "DeleteIsAlwaysTrue": ("query.tending.05",),
+        "NoTombstone": ("query.tending.05",),
+        "ForceReleaseOfNobody": ("query.tending.08",),
+        "ListMissesTheNewest": (
+            "query.tending.01",
+            "query.tending.03",
+        ),
+        "PagesOverlap": ("query.tending.01",),
+        "StatusIsIgnored": ("query.tending.02",),
+        "ParentIsIgnored": ("query.tending.03",),
+        "ListsTombstones": ("query.tending.11",),
+        "CountsTombstones": ("query.tending.11",),
+        "LabelsStand": ("query.tending.02",),
+        "JournalIsBackwards": ("query.tending.09",),
+        "HolderIsHidden": ("query.tending.08",),
         "KeysSorted": (
             "base.concurrency.10",
             "base.keys.09",
@@ -212,6 +239,7 @@ KILLED_BY: Final = MappingProxyType(
             "base.roundtrip.04",
             "base.roundtrip.20",
         ),
+        "TextIsGuessed": ("base.roundtrip.10",),
         "NullsDropped": (
             "base.roundtrip.01",
             "base.roundtrip.11",
@@ -230,6 +258,8 @@ KILLED_BY: Final = MappingProxyType(
             "base.absent.06",
             "base.keys.02",
         ),
+        "IdsDecoded": ("base.neighbours.02",),
+        "IdsShareKeys": ("base.neighbours.01",),
         "any_token_will_do": (
             "base.concurrency.07",
             "leased.idempotence.12",
@@ -245,6 +275,7 @@ KILLED_BY: Final = MappingProxyType(
             "leased.ownership.06",
             "leased.ownership.08",
         ),
+        "fence_starts_anew": ("query.tending.05",),
         "renewal_shortens": ("leased.lease.04",),
         "lock_takes_away": (
             "backend.faults.14",
@@ -277,21 +308,32 @@ KILLED_BY: Final = MappingProxyType(
             "leased.idempotence.04",
             "leased.idempotence.05",
         ),
+        "delete_leaves_the_rights": ("query.tending.06",),
+        "delete_is_never_refused": ("query.tending.04",),
+        "force_release_leaves_the_rights": ("query.tending.08",),
         "commit_keeps_the_lease": (
             "leased.absent.01",
             "leased.cas.01",
         ),
         "late_holder_is_refused": (
+            "backend.faults.20",
             "leased.cancellation.02",
             "leased.lease.01",
         ),
+        "delete_of_the_unwritten_does_nothing": ("query.tending.07",),
         "first_record_stays": (
             "base.concurrency.03",
             "leased.concurrency.01",
             "leased.lease.09",
         ),
-        "step_of_another_instance": ("leased.idempotence.09",),
+        "step_of_another_instance": ("leased.neighbours.01",),
+        "step_of_another_is_written": ("leased.idempotence.07",),
+        "old_steps_are_dropped": ("backend.neighbours.01",),
         "events_of_a_step_are_lost": ("leased.idempotence.08",),
+        "children_of_everybody": ("query.tending.03",),
+        "oldest_first": ("query.tending.01",),
+        "labels_are_not_stored": ("query.tending.02",),
+        "tombstone_keeps_the_record": ("query.tending.05",),
         "lease_key_expires": (
             "leased.lease.01",
             "leased.lease.10",
@@ -300,6 +342,7 @@ KILLED_BY: Final = MappingProxyType(
             "leased.idempotence.02",
             "leased.idempotence.06",
         ),
+        "journal_outlives_delete": ("query.tending.05",),
         "TypeScriptSimple": (
             "base.lease.03",
             "base.ownership.01",
@@ -310,7 +353,6 @@ KILLED_BY: Final = MappingProxyType(
             "base.roundtrip.16",
         ),
         "TypeScriptConcurrent": (
-            "base.lease.05",
             "base.ownership.02",
             "base.ownership.08",
         ),
@@ -325,7 +367,6 @@ KILLED_BY: Final = MappingProxyType(
         ),
         "LockWaitsForEver": (
             "base.concurrency.02",
-            "base.concurrency.12",
             "base.keys.08",
             "base.lease.01",
             "base.lease.02",
@@ -337,10 +378,7 @@ KILLED_BY: Final = MappingProxyType(
             "base.concurrency.04",
             "base.concurrency.06",
         ),
-        "OneLockForAll": (
-            "base.cancellation.03",
-            "base.lease.06",
-        ),
+        "OneLockForAll": ("base.concurrency.11",),
         "FieldsOneByOne": (
             "base.cancellation.02",
             "base.concurrency.08",
@@ -352,8 +390,10 @@ KILLED_BY: Final = MappingProxyType(
             "base.ownership.10",
             "base.ownership.12",
         ),
+        "AbsentIsEmpty": ("base.absent.01",),
+        "LockMakesARecord": ("base.absent.02",),
         "LocksOfTheObject": (
-            "base.concurrency.11",
+            "base.concurrency.12",
             "base.concurrency.14",
             "base.keys.01",
             "base.lease.04",
@@ -362,8 +402,8 @@ KILLED_BY: Final = MappingProxyType(
         "RecordsOfTheObject": (
             "base.absent.03",
             "base.roundtrip.08",
-            "base.roundtrip.10",
         ),
+        "LockGetsItsEndLater": ("base.cancellation.03",),
         "CancelledWriteIsHalf": (
             "base.cancellation.02",
             "base.concurrency.08",
@@ -387,6 +427,7 @@ KILLED_BY: Final = MappingProxyType(
         "StepIsForgotten": (
             "leased.idempotence.03",
             "leased.idempotence.08",
+            "leased.idempotence.09",
         ),
         "VersionStands": (
             "leased.cas.01",
@@ -433,6 +474,7 @@ KILLED_BY: Final = MappingProxyType(
             "backend.faults.19",
             "leased.idempotence.08",
         ),
+        "DeletedComesBack": ("query.tending.06",),
         "EmptyIsAbsent": (
             "base.absent.03",
             "leased.absent.01",

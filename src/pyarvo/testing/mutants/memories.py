@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Coroutine, Mapping
 from time import monotonic
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from msgspec.structs import replace
 
@@ -423,10 +423,10 @@ class NothingIsForGood(LeasedMemory):
 
 @memory
 class DeadlineIsIgnored(LeasedMemory):
-    """Waits for a store that does not answer four times as long as it may."""
+    """Waits for a store that does not answer eight times as long as it may."""
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
-        return await super()._ask(op, 4 * within_s, operation)
+        return await super()._ask(op, 8 * within_s, operation)
 
 
 @memory
@@ -454,6 +454,8 @@ class DryRunIsWet(LeasedMemory):
 @memory
 class ClosedStillWorks(LeasedMemory):
     """Answers calls after it was closed from what it remembers."""
+
+    stores: ClassVar = ("memory",)
 
     def _check_usable(self) -> None:
         """Whatever it is."""

@@ -97,16 +97,17 @@ def wrapper(cls: T) -> T:
 
 
 def memory(cls: T) -> T:
-    """Register a class of memories over right backends."""
-    _keep(cls.__name__, cls.__doc__, _EVERY, lambda store: _memories(store, _UNCHANGED, kind=cls))
+    """Register a class of memories over right backends; `stores` where it does not lie over all of them."""
+    stores = getattr(cls, "stores", _EVERY)
+    _keep(cls.__name__, cls.__doc__, stores, lambda store: _memories(store, _UNCHANGED, kind=cls))
     return cls
 
 
-def rule(*lua: Swap) -> Callable[[R], R]:
-    """Register a function in place of `decide`, with its retelling for Redis."""
+def rule(*lua: Swap, sql: Swap | None = None) -> Callable[[R], R]:
+    """Register a function in place of `decide`, with its retelling for Redis, and for SQLite where that needs one."""
 
     def register(wrong: R) -> R:
-        change = Change(rule=wrong, lua=lua)
+        change = Change(rule=wrong, sql=() if sql is None else (sql,), lua=lua)
         stores = _EVERY if lua else ("memory", "sqlite")
         name: str = getattr(wrong, "__name__", "")
         _keep(name, wrong.__doc__, stores, lambda store: _memories(store, change))

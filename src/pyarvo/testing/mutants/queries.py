@@ -145,15 +145,6 @@ class JournalIsBackwards(Wrapper):
 
 
 @wrapper
-class HistoryIsEmpty(Wrapper):
-    """Keeps no earlier record although it was asked to."""
-
-    async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
-        del id
-        return []
-
-
-@wrapper
 class HolderIsHidden(Wrapper):
     """Shows every instance as free."""
 

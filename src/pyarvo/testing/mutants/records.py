@@ -95,6 +95,19 @@ class TextCutAtNul(_Records):
 
 
 @wrapper
+class TextIsGuessed(_Records):
+    """Stores text that reads like a number, true, false or null as that, as YAML and spreadsheets do."""
+
+    def value(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+
+
+@wrapper
 class NullsDropped(_Records):
     """Leaves out fields that are null."""
 

@@ -198,6 +198,9 @@ def event_is_consumed_twice(row: Row, op: Op, now: float) -> tuple[Row, Outcome]
         "'token', '', 'holder', '', 'granted', 0,\n    'until', 0,",
         "'holder', '', 'granted', 0,",
     ),
+    sql=Swap(
+        "bury", "token = '', holder = '', granted_at = 0.0, until = 0.0,", "holder = '', granted_at = 0.0,"
+    ),
 )
 def delete_leaves_the_rights(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
     """Leaves the token in place when an instance is deleted by force: its late commit brings it back."""

@@ -196,6 +196,23 @@ class WritesNeedNoLock(FourVerbs):
 
 
 @verbs
+class AbsentIsEmpty(FourVerbs):
+    """Reads an instance that was never written as an empty record."""
+
+    async def read(self, id: str) -> Record | None:
+        return await super().read(id) or {}
+
+
+@verbs
+class LockMakesARecord(FourVerbs):
+    """Puts an empty record where there is none when it takes the lock, to have a row to lock."""
+
+    async def locking(self, id: str, cell: list[str]) -> bool:
+        self.room.records.setdefault(id, b"{}")
+        return await super().locking(id, cell)
+
+
+@verbs
 class LocksOfTheObject(FourVerbs):
     """Keeps locks in the memory object: another process does not see them."""
 

@@ -40,6 +40,22 @@ async def own_keys(bench: Bench) -> None:
         )
 
 
+@clause(
+    "leased.neighbours.01",
+    "an event that another instance consumed is granted the lease, and consumed here too",
+)
+async def event_of_another(bench: Bench) -> None:
+    memory = bench.open()
+    for name in ("a", "b"):
+        lease = await bench.held(memory, bench.id(name), event_key='["s","1"]')
+        await memory.commit(lease, {"of": name}, step=Step('["s","1"]', ({"of": name},)))
+    again = await memory.acquire(bench.id("b"), event_key='["s","1"]')
+    replay = None if again is None else again.replay
+    bench.equal(
+        None if replay is None else replay.produced, ({"of": "b"},), "the events of the second instance"
+    )
+
+
 @clause("backend.neighbours.01", "an event stays consumed when the events it produced are no longer kept")
 async def old_steps(bench: Bench) -> None:
     memory = bench.open(journal=2)
