@@ -74,7 +74,16 @@ def test_managed_id_of_the_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    "id", ["", "evt-1", "32d31d8f-afc3-4d31-bed2-3be0ce088873", "AAAA", pack(b"[]"), pack(b'{"uuid":"x"}'), pack(b"\xff")]
+    "id",
+    [
+        "",
+        "evt-1",
+        "32d31d8f-afc3-4d31-bed2-3be0ce088873",
+        "AAAA",
+        pack(b"[]"),
+        pack(b'{"uuid":"x"}'),
+        pack(b"\xff"),
+    ],
 )
 def test_other_ids_are_not_managed(id: Any) -> None:
     assert parse_arvo_event_id(id) is None
