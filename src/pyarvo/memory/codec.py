@@ -54,7 +54,8 @@ def check_id(id: str, operation: str = "") -> None:
         else:
             _check_text(id, "id", MAX_ID_BYTES)
     except InvalidRecord as fault:
-        raise fault.about(id if isinstance(id, str) else None, operation) from fault.__cause__
+        named = id if isinstance(id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise fault.about(named, operation) from fault.__cause__
 
 
 @lru_cache(maxsize=8_192)
