@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyarvo.testing.conformance import Level, clauses
+from pyarvo.testing.conformance import Level, all_clauses
 
 TEST = """
 import pytest
@@ -42,7 +42,7 @@ def run(directory: Path, source: str, *options: str) -> subprocess.CompletedProc
 def test_there_is_a_test_for_every_clause_with_its_id(tmp_path: Path) -> None:
     source = TEST.format(unlock="memory.unlock", level="base", memory="FourVerbs(simple(**options))")
     listed = run(tmp_path, source, "--collect-only").stdout
-    for each in clauses():
+    for each in all_clauses():
         assert (f"test_clause[{each.id}]" in listed) == (each.level is Level.BASE)
 
 

@@ -9,7 +9,8 @@ see `MachineMemoryConformance`. The page docs/conformance.md lists the clauses.
 """
 
 from pyarvo.testing.conformance.bench import Bench, Factory, PromiseBroken
-from pyarvo.testing.conformance.clause import Clause, Kind, Level, clauses
+from pyarvo.testing.conformance.clause import Clause, Kind, Level
+from pyarvo.testing.conformance.clause import clauses as all_clauses
 from pyarvo.testing.conformance.report import Outcome, Report, Result
 from pyarvo.testing.conformance.running import validate
 from pyarvo.testing.conformance.suite import MachineMemoryConformance
@@ -25,6 +26,6 @@ __all__ = [
     "PromiseBroken",
     "Report",
     "Result",
-    "clauses",
+    "all_clauses",
     "validate",
 ]

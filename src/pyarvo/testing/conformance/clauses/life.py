@@ -1,0 +1,75 @@
+"""Life cycle: opening, closing, and what outlives a memory object."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pyarvo.testing.conformance import faults
+from pyarvo.testing.conformance.bench import Bench
+from pyarvo.testing.conformance.clause import Kind, clause
+from pyarvo.testing.conformance.watched import Watched
+
+__all__: list[str] = []
+
+
+@clause(
+    "base.life.01", "records outlive the memory object that wrote them, and others work on when it is closed"
+)
+async def outlived(bench: Bench) -> None:
+    memory, other = bench.fresh(), bench.open()
+    id = bench.id()
+    await bench.put(memory, id, {"n": 1})
+    await memory.close()
+    bench.equal(await other.read(id), {"n": 1}, "the record after its writer was closed")
+    await bench.put(other, id, {"n": 2})
+
+
+@clause("base.life.02", "a lease outlives the memory object that took it: closing frees nothing of others")
+async def leases_stay(bench: Bench) -> None:
+    memory, other, third = bench.fresh(), bench.open(), bench.open()
+    id = bench.id()
+    await bench.locked(other, id)
+    bench.equal(await memory.lock(id), expected=False, what="lock of an instance that is held")
+    await memory.close()
+    bench.equal(await third.lock(id), expected=False, what="lock after an onlooker was closed")
+    await other.write(id, {"n": 1})
+
+
+@clause(
+    "base.life.03",
+    "many memory objects may be opened and used for the first time at the same moment",
+    Kind.CONCURRENT,
+)
+async def opened_at_once(bench: Bench) -> None:
+    async def first_use(n: int) -> None:
+        memory: Watched = bench.fresh()
+        await bench.put(memory, bench.id(f"a{n}"), {"n": n})
+
+    for each in await bench.race([lambda n=n: first_use(n) for n in range(4)]):
+        if isinstance(each, BaseException):
+            raise each
+    reader = bench.open()
+    for n in range(4):
+        bench.equal(await reader.read(bench.id(f"a{n}")), {"n": n}, "the record")
+
+
+@clause(
+    "backend.life.01",
+    "close waits for the writes under way, and may be called twice, and before any use",
+    Kind.FAULT,
+)
+async def close_waits(bench: Bench) -> None:
+    gate = asyncio.Event()
+    memory = bench.faulty(faults.passes, faults.waits(gate))
+    lease = await bench.held(memory, bench.id())
+    committing = asyncio.create_task(memory.commit(lease, {"n": 1}))
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(memory.close())
+    await asyncio.sleep(0.05)
+    bench.equal(closing.done(), expected=False, what="whether close ended before the write under way")
+    gate.set()
+    bench.equal(await committing, 1, "the version of the write under way")
+    await closing
+    await memory.close()
+    await bench.fresh().close()
+    bench.equal(await bench.open().read(lease.id), {"n": 1}, "the record")

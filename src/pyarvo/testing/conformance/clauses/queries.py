@@ -1,0 +1,249 @@
+"""Queries and retention: what people read of a store, and what they take out of it."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from pyarvo.errors import InvalidOption, LeaseLost
+from pyarvo.events import ArvoOrchestrationSubject
+from pyarvo.memory import Find, Step
+from pyarvo.testing.conformance.bench import SHORT_S, Bench, same_again
+from pyarvo.testing.conformance.clause import clause
+from pyarvo.testing.conformance.watched import Watched
+
+__all__: list[str] = []
+
+
+async def _put(
+    bench: Bench, memory: Watched, id: str, status: str = "active", parent: str | None = None
+) -> None:
+    await memory.commit(await bench.held(memory, id), {"status": status, "parentSubject": parent})
+
+
+async def _found(bench: Bench, memory: Watched, **what: Any) -> list[str]:
+    """The short names of what a list finds; the count must agree."""
+    page = await memory.instances(Find(**what), limit=100)
+    bench.equal(await memory.count(Find(**what)), len(page.items), "the count of what was listed")
+    return [bench.history.names.get(each.id, each.id) for each in page.items]
+
+
+@clause(
+    "query.queries.01",
+    "a look at an instance says version, fence, holder, expiry and record; at an unknown one, None",
+)
+async def look(bench: Bench) -> None:
+    memory, other = bench.several(2)
+    id = bench.id()
+    bench.equal(await other.get(id), None, "what was never known")
+    lease = await bench.held(memory, id, ttl_s=60.0)
+    await memory.commit(lease, {"status": "active"}, release=False)
+    seen = await other.get(id)
+    if seen is None:
+        bench.holds(condition=False, otherwise="an instance that was written is not found")
+        return
+    bench.equal(
+        (seen.id, seen.version, seen.fence, seen.held), (id, 1, lease.fence, True), "id, version, fence, held"
+    )
+    bench.equal((seen.data, seen.deleted_at), ({"status": "active"}, None), "record and deleted_at")
+    bench.holds(seen.holder, "no label of the holder")
+    bench.holds(50.0 < (seen.expires_in_s or 0.0) <= 60.0, f"expires_in_s is {seen.expires_in_s} of 60 s")
+    bench.holds(seen.created_at <= seen.updated_at, f"created {seen.created_at}, updated {seen.updated_at}")
+
+
+@clause("query.queries.02", "lists narrow by orchestrator and by its version")
+async def by_orchestrator(bench: Bench) -> None:
+    memory = bench.open()
+    name = f"arvo.orc.k{sha256(bench.id().encode()).hexdigest()[:12]}"
+
+    def subject(version: str) -> str:
+        id = ArvoOrchestrationSubject.new(orchestrator=name, version=version, initiator="com.kit.suite")
+        bench.history.names[id] = version
+        return id
+
+    for version in ("1.0.0", "2.0.0"):
+        await _put(bench, memory, subject(version))
+    bench.equal(await _found(bench, memory, orchestrator=name), ["2.0.0", "1.0.0"], "of this orchestrator")
+    bench.equal(await _found(bench, memory, orchestrator=name, version="1.0.0"), ["1.0.0"], "of this version")
+    bench.equal(await _found(bench, memory, orchestrator=name + "x"), [], "of another orchestrator")
+
+
+@clause("query.queries.03", "lists tell roots from children, and held from free")
+async def roots_and_held(bench: Bench) -> None:
+    memory = bench.open()
+    parent = bench.id("parent")
+    for name in ("a", "b", "c"):
+        await _put(bench, memory, bench.id(name), parent=parent)
+    bench.equal(await _found(bench, memory, parent=parent, root=False), ["c", "b", "a"], "the children")
+    bench.equal(await _found(bench, memory, parent=parent, root=True), [], "children that are roots")
+    await bench.held(memory, bench.id("b"))
+    bench.equal(await _found(bench, memory, parent=parent, held=True), ["b"], "what is held")
+    bench.equal(await _found(bench, memory, parent=parent, held=False), ["c", "a"], "what is free")
+
+
+@clause("query.queries.04", "lists narrow by age, by the store's clock")
+async def by_age(bench: Bench) -> None:
+    memory = bench.open()
+    parent = bench.id("parent")
+    await _put(bench, memory, bench.id("old"), parent=parent)
+    await bench.pass_s(0.1)
+    await _put(bench, memory, bench.id("young"), parent=parent)
+    young = await memory.get(bench.id("young"))
+    at = 0.0 if young is None else young.updated_at - 0.05
+    bench.equal(
+        await _found(bench, memory, parent=parent, updated_before=at), ["old"], "before the second write"
+    )
+    bench.equal(await _found(bench, memory, parent=parent, updated_after=at), ["young"], "after it")
+
+
+@clause("query.queries.05", "lists leave the records out, and a page has no more than was asked for")
+async def pages(bench: Bench) -> None:
+    memory = bench.open()
+    parent = bench.id("parent")
+    for n in range(5):
+        await _put(bench, memory, bench.id(f"a{n}"), parent=parent)
+    page = await memory.instances(Find(parent=parent), limit=5)
+    bench.equal((len(page.items), page.cursor), (5, None), "a page that holds all, and its cursor")
+    bench.equal([each.data for each in page.items], [None] * 5, "the records in a list")
+    page = await memory.instances(Find(parent=parent), limit=2)
+    bench.equal(len(page.items), 2, "instances on a page of two")
+    bench.holds(page.cursor is not None, "the first of three pages has no cursor")
+
+
+@clause("query.queries.06", "a foreign cursor, and a limit out of bounds, are refused")
+async def bounds(bench: Bench) -> None:
+    memory = bench.open()
+    for cursor in ("", "x", "-1", "1.5", "9" * 40):
+        await bench.refused(memory.instances(cursor=cursor), InvalidOption, f"the cursor {cursor!r}")
+    for limit in (0, -1, 1_001):
+        await bench.refused(memory.instances(limit=limit), InvalidOption, f"a limit of {limit}")
+        await bench.refused(memory.journal(bench.id(), limit=limit), InvalidOption, f"a limit of {limit}")
+
+
+@clause("query.queries.07", "ancestors lead to the root, and a circle of parents ends")
+async def ancestors(bench: Bench) -> None:
+    memory = bench.open()
+    root, left, leaf, one, two = (bench.id(name) for name in ("root", "left", "leaf", "one", "two"))
+    await _put(bench, memory, root)
+    await _put(bench, memory, left, parent=root)
+    await _put(bench, memory, leaf, parent=left)
+    await _put(bench, memory, one, parent=two)
+    await _put(bench, memory, two, parent=one)
+    bench.equal([each.id for each in await memory.ancestors(leaf)], [left, root], "the ancestors of a leaf")
+    bench.equal(await memory.ancestors(root), (), "the ancestors of a root")
+    bench.equal([each.id for each in await memory.ancestors(one)], [two], "the ancestors in a circle")
+
+
+@clause("query.queries.08", "the journal goes on after a version, page by page, with events and versions")
+async def journal(bench: Bench) -> None:
+    memory = bench.open()
+    id = bench.id()
+    for n in range(4):
+        await memory.commit(await bench.held(memory, id), {"n": n}, step=Step(f"k{n}", ({"n": n},)))
+    steps = [(each.event_key, each.produced, each.version) for each in await memory.journal(id)]
+    bench.equal(steps, [(f"k{n}", ({"n": n},), n + 1) for n in range(4)], "the journal")
+    second = [each.version for each in await memory.journal(id, after=1, limit=2)]
+    bench.equal(second, [2, 3], "two steps after the first")
+    bench.equal(await memory.journal(id, after=4), (), "steps after the last")
+
+
+@clause("query.queries.09", "a lease that ran out is told apart from one that was given back")
+async def lapsed(bench: Bench) -> None:
+    memory = bench.open()
+    left, returned = bench.id("left"), bench.id("returned")
+    await bench.held(memory, left, ttl_s=SHORT_S)
+    await memory.release(await bench.held(memory, returned))
+    await bench.pass_s()
+    for id, expected in ((left, (False, True)), (returned, (False, False))):
+        seen = await memory.get(id)
+        bench.equal(None if seen is None else (seen.held, seen.lapsed), expected, "held and lapsed")
+
+
+# --- retention ----------------------------------------------------------------------------------------------------
+
+
+@clause(
+    "query.retention.01",
+    "an instance that is created anew after its deletion begins at version 1, with an empty journal",
+)
+async def created_anew(bench: Bench) -> None:
+    memory = bench.open()
+    id = bench.id()
+    for n in range(3):
+        await memory.commit(await bench.held(memory, id), {"n": n}, step=Step(f"k{n}"))
+    bench.equal(await memory.delete(id), expected=True, what="delete of a record")
+    lease = await bench.held(memory, id, event_key="k1")
+    bench.equal((lease.version, lease.data), (0, None), "version and record of the next holder")
+    bench.holds(lease.fence > 3, f"the fence went back to {lease.fence}")
+    bench.holds(lease.deleted_at is not None, "the next holder is not told of the deletion")
+    bench.equal(await memory.commit(lease, {"new": True}, step=Step("k1")), 1, "the version")
+    bench.equal([each.event_key for each in await memory.journal(id)], ["k1"], "the journal")
+
+
+@clause("query.retention.02", "a commit sent again after the deletion brings nothing back")
+async def repeat_after_delete(bench: Bench) -> None:
+    memory = bench.open()
+    lease = await bench.held(memory, bench.id())
+    repeat = same_again(lease)
+    await memory.commit(lease, {"n": 1}, step=Step("k"))
+    await memory.delete(lease.id)
+    await bench.refused(
+        memory.commit(repeat, {"n": 1}, step=Step("k")), LeaseLost, "a repeat after the deletion"
+    )
+    bench.equal(await memory.read(lease.id), None, "the record")
+
+
+@clause(
+    "query.retention.03",
+    "a lease that ran out does not keep an instance from being deleted; its holder comes too late",
+)
+async def delete_after_expiry(bench: Bench) -> None:
+    memory, other = bench.several(2)
+    id = bench.id()
+    await memory.commit(await bench.held(memory, id), {"n": 1})
+    late = await bench.held(memory, id, ttl_s=SHORT_S)
+    await bench.pass_s()
+    bench.equal(await other.delete(id), expected=True, what="delete once the lease ran out")
+    for version in (0, 1):
+        handle = same_again(late)
+        handle.version = version
+        await bench.refused(memory.commit(handle, {"n": 2}), LeaseLost, f"a late commit on version {version}")
+    await bench.refused(memory.renew(same_again(late)), LeaseLost, "a late renewal")
+    bench.equal(await memory.read(id), None, "the record")
+
+
+@clause(
+    "query.retention.04",
+    "a release by force needs a reason that can be kept, and is False where nobody holds",
+)
+async def reasons(bench: Bench) -> None:
+    memory = bench.open()
+    lease = await bench.held(memory, bench.id())
+    for reason in ("", "  ", "\ud800", "x" * 10_000):
+        await bench.refused(
+            memory.force_release(lease.id, reason=reason), InvalidOption, "a reason that is none"
+        )
+    bench.equal(await memory.commit(lease, {"n": 1}), 1, "the version of the holder's commit")
+    free = await memory.force_release(bench.id("free"), reason="nobody holds it")
+    bench.equal(free, expected=False, what="release by force where nobody holds")
+
+
+@clause(
+    "query.retention.05",
+    "purge keeps what is younger, what is held, and the trees they belong to",
+    alone=True,
+)
+async def purge_keeps(bench: Bench) -> None:
+    memory = bench.open()
+    root, child = bench.id("root"), bench.id("child")
+    await _put(bench, memory, root, "done")
+    await _put(bench, memory, child, "done", parent=root)
+    young = set(await memory.purge(older_than_s=3_600.0, dry_run=True))
+    bench.equal(sorted({root, child} & young), [], "what an hour-old purge would take of a fresh tree")
+    lease = await bench.held(memory, child)
+    would = set(await memory.purge(older_than_s=0.0, dry_run=True))
+    bench.equal(sorted({root, child} & would), [], "what a purge would take of a tree with a leased member")
+    await memory.release(lease)
+    would = set(await memory.purge(older_than_s=0.0, dry_run=True))
+    bench.equal({root, child} <= would, expected=True, what="whether a purge would take the finished tree")
+    await bench.refused(memory.purge(older_than_s=-1.0), InvalidOption, "an age below zero")
