@@ -10,16 +10,15 @@ __all__ = ["KILLED_BY"]
 KILLED_BY: Final = MappingProxyType(
     {
         "LeaseNeverEnds": (
-            "backend.faults.13",
-            "base.cancellation.03",
+            "base.lease.03",
             "base.lease.10",
-            "leased.lease.07",
         ),
         "LeaseEndsEarly": ("base.lease.04",),
         "TtlOfTheCallerIgnored": (
             "backend.faults.13",
             "base.cancellation.03",
             "base.lease.11",
+            "leased.lease.07",
         ),
         "FenceStands": (
             "leased.concurrency.03",
@@ -41,9 +40,7 @@ KILLED_BY: Final = MappingProxyType(
             "leased.ownership.04",
         ),
         "ReleaseDoesNothing": (
-            "backend.faults.08",
-            "backend.faults.10",
-            "base.concurrency.13",
+            "backend.faults.12",
             "base.lease.06",
         ),
         "AnyoneCommits": (
@@ -68,6 +65,7 @@ KILLED_BY: Final = MappingProxyType(
         ),
         "DeniedIsRaised": (
             "backend.faults.14",
+            "base.lease.02",
             "leased.cas.07",
         ),
         "EveryoneIsGranted": (
@@ -76,8 +74,8 @@ KILLED_BY: Final = MappingProxyType(
             "leased.concurrency.02",
         ),
         "LeaseOfTheProcess": (
-            "backend.absent.02",
-            "leased.concurrency.03",
+            "base.absent.05",
+            "base.lease.01",
         ),
         "CommitKeepsTheLease": (
             "leased.absent.01",
@@ -153,18 +151,9 @@ KILLED_BY: Final = MappingProxyType(
             "backend.faults.05",
             "backend.faults.16",
         ),
-        "LockLostUnderWaitFor": (
-            "backend.faults.05",
-            "leased.ownership.14",
-        ),
-        "CancelledLockStays": (
-            "backend.faults.08",
-            "backend.faults.10",
-        ),
-        "CancelledUnlockIsDropped": (
-            "leased.cancellation.01",
-            "leased.cancellation.04",
-        ),
+        "LockLostUnderWaitFor": ("leased.ownership.14",),
+        "CancelledLockStays": ("backend.faults.08",),
+        "CancelledUnlockIsDropped": ("leased.cancellation.04",),
         "RecordIsShared": ("base.roundtrip.13",),
         "WriterKeepsTheRecord": (
             "base.roundtrip.12",
@@ -365,13 +354,7 @@ KILLED_BY: Final = MappingProxyType(
             "base.roundtrip.04",
             "base.waiting.01",
         ),
-        "LockWaitsForEver": (
-            "base.concurrency.02",
-            "base.keys.08",
-            "base.lease.01",
-            "base.lease.02",
-            "base.lease.12",
-        ),
+        "LockWaitsForLong": ("base.lease.12",),
         "LockDoesNotAskTwice": (
             "base.concurrency.01",
             "base.concurrency.02",
@@ -396,6 +379,7 @@ KILLED_BY: Final = MappingProxyType(
             "base.concurrency.12",
             "base.concurrency.14",
             "base.keys.01",
+            "base.keys.08",
             "base.lease.04",
             "base.ownership.11",
         ),
@@ -435,8 +419,8 @@ KILLED_BY: Final = MappingProxyType(
         ),
         "CommitIsNotStored": (
             "backend.absent.01",
+            "backend.absent.02",
             "backend.faults.01",
-            "base.cancellation.01",
         ),
         "RepeatIsAConflict": (
             "backend.faults.17",
@@ -485,10 +469,7 @@ KILLED_BY: Final = MappingProxyType(
             "base.concurrency.16",
             "leased.cas.07",
         ),
-        "RecordsMerged": (
-            "base.roundtrip.11",
-            "leased.ownership.14",
-        ),
+        "RecordsMerged": ("base.roundtrip.11",),
         "TornWrite": (
             "backend.cas.01",
             "backend.faults.15",
@@ -496,9 +477,9 @@ KILLED_BY: Final = MappingProxyType(
         "WriteBehind": (
             "backend.absent.01",
             "backend.faults.01",
+            "base.cancellation.01",
         ),
         "ReadsFromACache": (
-            "base.absent.05",
             "base.concurrency.09",
             "base.lease.09",
         ),

@@ -257,5 +257,5 @@ class WaitsForStrangers(Wrapper):
         async with self._mutex:
             outcome = await self.ask(op)
             if isinstance(outcome, Denied):
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(0.15)
         return outcome

@@ -423,10 +423,10 @@ class NothingIsForGood(LeasedMemory):
 
 @memory
 class DeadlineIsIgnored(LeasedMemory):
-    """Waits for a store that does not answer eight times as long as it may."""
+    """Waits for a store that does not answer six times as long as it may."""
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
-        return await super()._ask(op, 8 * within_s, operation)
+        return await super()._ask(op, 6 * within_s, operation)
 
 
 @memory

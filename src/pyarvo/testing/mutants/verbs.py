@@ -128,11 +128,14 @@ class FourVerbs:
 
 
 @verbs
-class LockWaitsForEver(FourVerbs):
-    """Waits for a lock as long as somebody else holds it, instead of saying no."""
+class LockWaitsForLong(FourVerbs):
+    """Waits for seconds while somebody else holds the lock, instead of saying no."""
 
     async def locking(self, id: str, cell: list[str]) -> bool:
-        return await super().locking(id, cell) or await self.locking(id, cell)
+        for _ in range(10):
+            if await super().locking(id, cell):
+                return True
+        return False
 
 
 @verbs
