@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-matrix check format bench fuzz-xstate clean
+.PHONY: demo test test-matrix check format bench fuzz-xstate mutants clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,9 @@ MATRIX ?=
 
 test-matrix: $(VENV)/.test ## by hand, as root: the suites on Debian's Redis, PostgreSQL and PgBouncer, and with other Pythons
 	$(BIN)/python -m tests.matrix $(MATRIX)
+
+mutants: $(VENV)/.test ## every wrong memory against every clause with every seed; some minutes
+	$(BIN)/python -m tests.mutants.full
 
 CHARTS ?= 3000
 
