@@ -250,7 +250,6 @@ KILLED_BY: Final = MappingProxyType(
         "IdsDecoded": ("base.neighbours.02",),
         "IdsShareKeys": ("base.neighbours.01",),
         "any_token_will_do": (
-            "base.concurrency.07",
             "leased.idempotence.12",
             "leased.ownership.01",
             "leased.ownership.03",
@@ -368,6 +367,7 @@ KILLED_BY: Final = MappingProxyType(
         ),
         "EmptyBeforeWrite": ("base.cancellation.02",),
         "WritesNeedNoLock": (
+            "base.concurrency.07",
             "base.concurrency.16",
             "base.ownership.03",
             "base.ownership.10",

@@ -45,11 +45,11 @@ class LeaseNeverEnds(Wrapper):
 
 @wrapper
 class LeaseEndsEarly(Wrapper):
-    """Ends every lease at a third of its time, while the holder counts on all of it."""
+    """Ends every lease at a tenth of its time, while the holder counts on all of it."""
 
     async def answer(self, op: Op) -> Outcome:
         if isinstance(op, Acquire | Renew):
-            op = replace(op, ttl_s=op.ttl_s / 3)
+            op = replace(op, ttl_s=op.ttl_s / 10)
         return await self.ask(op)
 
 

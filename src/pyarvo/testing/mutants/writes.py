@@ -309,7 +309,7 @@ class WriteBehind(Wrapper):
         return await self.ask(op)
 
     async def _later(self, op: Op) -> Outcome:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
         return await self.ask(op)
 
     async def close(self) -> None:
