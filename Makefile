@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-matrix check format bench fuzz-xstate mutants clean
+.PHONY: demo test test-matrix check format bench trials fuzz-xstate mutants clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,11 @@ MATRIX ?=
 
 test-matrix: $(VENV)/.test ## by hand, as root: the suites on Debian's Redis, PostgreSQL and PgBouncer, and with other Pythons
 	$(BIN)/python -m tests.matrix $(MATRIX)
+
+SIZE ?= full
+
+trials: $(VENV)/.test ## frozen, killed and cut off processes and servers; a million seeds; see docs/trials.md
+	$(BIN)/python -m trials --size $(SIZE) --mutants
 
 mutants: $(VENV)/.test ## every wrong memory against every clause with every seed; some minutes
 	$(BIN)/python -m tests.mutants.full

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, TypeVar, cast
 
@@ -107,7 +107,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready: deque[_Callback] = deque()
         self._timers: list[tuple[float, int, _Callback]] = []
         self._numbers = count()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in order, which a set has not
 
     # --- what asyncio asks of a loop --------------------------------------------------------------------------
 
@@ -153,8 +153,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.Task[T]:
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard, context=outside())
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop, context=outside())
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -212,9 +212,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
         Else Python would end them at some later moment, with a complaint for each.
         """
+        self._timers = [timer for timer in self._timers if timer[2].process is not None]
+        heapify(self._timers)
         for process in processes:
+            process.stops.clear()
             process.dead = False
             self.thaw(process)
-        for task in self._tasks.copy():
+        for task in list(self._tasks):
             task.cancel()
         self.run(lambda: not self._tasks, self._now + 1_000.0)

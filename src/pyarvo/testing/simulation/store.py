@@ -16,7 +16,7 @@ from pyarvo.memory.simple import SimpleBackend
 from pyarvo.testing.simulation.loop import VirtualLoop, outside
 from pyarvo.testing.simulation.watch import Broken, Watch
 
-__all__ = ["Direct", "Link", "MakeBackend", "SimulatedStore"]
+__all__ = ["Direct", "Link", "MakeBackend", "SimulatedStore", "at_once"]
 
 T = TypeVar("T")
 
