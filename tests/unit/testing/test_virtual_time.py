@@ -16,7 +16,7 @@ from pyarvo.memory.adapted import leased
 from pyarvo.testing.clock import VirtualClock
 from pyarvo.testing.faults import FaultKind, FaultyMemory, Plan, Script
 from pyarvo.testing.history import History
-from pyarvo.testing.plugin import MakeBroker
+from pyarvo_pytest import MakeBroker
 
 DAY_S = 86_400.0
 

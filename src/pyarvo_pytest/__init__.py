@@ -1,7 +1,9 @@
 """
-The pytest plugin: fixtures for tests of workflows. Registered by the entry point `pyarvo` of the group `pytest11`.
+The pytest plugin of pyarvo: fixtures for tests of workflows. Registered by the entry point `pyarvo` of `pytest11`.
 
-It defines fixtures and nothing else: no hook, no option, no marker. What they need is imported when they are used.
+It defines fixtures and nothing else: no hook, no option, no marker. It stands beside the package, because every run of
+pytest imports it where pyarvo is installed, and importing anything of pyarvo imports all of it. So what the fixtures
+need is imported when they are used, and a project that uses none pays nothing.
 """
 
 from __future__ import annotations
