@@ -51,7 +51,7 @@ test-matrix: $(VENV)/.test ## by hand, as root: the suites on Debian's Redis, Po
 
 SIZE ?= full
 
-trials: $(VENV)/.test ## frozen, killed and cut off processes and servers; a million seeds; see docs/trials.md
+trials: $(VENV)/.test ## frozen, killed and cut off processes and servers; a million seeds
 	$(BIN)/python -m trials --size $(SIZE) --mutants
 
 mutants: $(VENV)/.test ## every wrong memory against every clause with every seed; some minutes
