@@ -13,7 +13,7 @@ from tests.servers.redis import redis_url
 from pyarvo.testing.conformance.clause import clauses
 from pyarvo.testing.mutants import MUTANTS
 
-from .trying import SEEDS, Stores, all_killers, missed, trials
+from .trying import SEEDS, Stores, Trial, all_killers, missed, trials
 
 _AT_ONCE = 8
 
@@ -26,9 +26,13 @@ async def _full(stores: Stores) -> bool:
     needed = frozenset[str]().union(*found.values())
     idle = [clause.id for clause in clauses() if clause.id not in needed]
     print(f"{len(chosen)} trials; clauses that no mutant turns red: {', '.join(idle) or 'none'}")
-    wrong: set[str] = set()
-    for trial in chosen:
-        wrong |= await missed(trial, stores, SEEDS)
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(trial: Trial) -> set[str]:
+        async with slots:
+            return await missed(trial, stores, SEEDS)
+
+    wrong = set[str]().union(*await asyncio.gather(*map(one, chosen)))
     for line in sorted(wrong):
         print(line)
     return not wrong and all(found.values())

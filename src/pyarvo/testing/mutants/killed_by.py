@@ -188,6 +188,7 @@ KILLED_BY: Final = MappingProxyType(
         "TokensAreCounted": ("leased.ownership.11",),
         "NothingIsForGood": ("backend.faults.06",),
         "DeadlineIsIgnored": ("backend.faults.09",),
+        "AnyCursorWillDo": ("query.queries.06",),
         "PurgeTakesTheLiving": ("query.tending.10",),
         "DryRunIsWet": ("query.tending.10",),
         "ClosedStillWorks": ("backend.tending.01",),

@@ -20,7 +20,7 @@ from pyarvo.errors import (
     WriteConflict,
     WriteOutcomeUnknown,
 )
-from pyarvo.memory import Find, Lease, LeasedMemory, Record, Step
+from pyarvo.memory import Find, Lease, LeasedMemory, Page, Record, Step
 from pyarvo.memory.codec import check_id
 from pyarvo.memory.decide import Acquire, Commit, Found, Op, Outcome, Read, Release, Released, Renew
 from pyarvo.memory.retry import ATTEMPT_S, retried
@@ -427,6 +427,17 @@ class DeadlineIsIgnored(LeasedMemory):
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
         return await super()._ask(op, 6 * within_s, operation)
+
+
+@memory
+class AnyCursorWillDo(LeasedMemory):
+    """Takes a cursor that it does not understand for the beginning: who pages by a wrong one never ends."""
+
+    async def instances(
+        self, what: Find | None = None, *, limit: int = 100, cursor: str | None = None
+    ) -> Page:
+        known = cursor is not None and cursor.isascii() and cursor.isdecimal() and len(cursor) < 19
+        return await super().instances(what, limit=limit, cursor=cursor if known else None)
 
 
 @memory
