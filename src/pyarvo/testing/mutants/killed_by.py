@@ -55,12 +55,12 @@ KILLED_BY: Final = MappingProxyType(
         ),
         "LateRenewalRefused": ("leased.lease.02",),
         "LostRenewalSucceeds": (
+            "leased.concurrency.04",
             "leased.idempotence.03",
             "leased.lease.05",
         ),
         "RenewalDoesNothing": (
             "backend.faults.14",
-            "leased.concurrency.04",
             "leased.lease.03",
         ),
         "DeniedIsRaised": (

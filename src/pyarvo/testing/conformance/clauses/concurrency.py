@@ -425,13 +425,16 @@ async def fences_in_order(bench: Bench) -> None:
 )
 async def renewal_or_takeover(bench: Bench) -> None:
     memory, other = bench.several(2)
-    ids = [bench.id(f"a{n}") for n in range(6)]
+    ids = [bench.id(f"a{n}") for n in range(12)]
     leases = [await bench.held(memory, id, ttl_s=SHORT_S) for id in ids]
     await bench.pass_s()
-    for lease in leases:
-        renewed, taken = await asyncio.gather(
-            memory.renew(lease), other.acquire(lease.id), return_exceptions=True
-        )
+    for n, lease in enumerate(leases):
+        if n % 2:
+            asked = asyncio.gather(memory.renew(lease), other.acquire(lease.id), return_exceptions=True)
+            renewed, taken = await asked
+        else:
+            asked = asyncio.gather(other.acquire(lease.id), memory.renew(lease), return_exceptions=True)
+            taken, renewed = await asked
         both = renewed is None and taken is not None
         bench.holds(not both, "the lease was renewed, and granted to somebody else")
         neither = renewed is not None and taken is None
