@@ -36,6 +36,17 @@ async def test_c10_an_acquire_whose_caller_went_away_is_released(place: Place) -
         else:
             assert isinstance(result, asyncio.CancelledError)
         assert await other.release(await held(other))
+    # And once with the store in the middle of it for certain.
+    gate = asyncio.Event()
+    slow = place.open(faults=[waits_for(gate)], suspends=True)
+    acquiring = asyncio.create_task(slow.acquire("b"))
+    await until(lambda: asked(slow) == ["Acquire"])
+    acquiring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await acquiring
+    gate.set()
+    await slow.close()
+    assert (await held(other, "b")).fence == 2
 
 
 async def test_c10_an_answer_after_the_deadline_is_given_back(place: Place) -> None:
