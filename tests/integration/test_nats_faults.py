@@ -13,6 +13,7 @@ from typing import Any, Self
 import msgspec
 import pytest
 from nats.aio.client import Client
+from tests.journals import whole_journal
 from tests.servers.nats import NatsServer, cluster, running, settle
 
 from pyarvo.errors import MemoryUnavailable, WriteOutcomeUnknown
@@ -114,7 +115,7 @@ class Load:
             found = await memory.get(id)
             assert found is not None
             assert (found.version, found.data) == (count, {"n": count})
-            journal = await memory.journal(id, limit=1_000)
+            journal = await whole_journal(memory, id)
             assert [step.version for step in journal] == list(range(1, count + 1))
             kept = journal[-128:]
             assert [step.event_key for step in kept] == [f"{id}-{step.version}" for step in kept]

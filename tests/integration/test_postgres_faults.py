@@ -11,6 +11,7 @@ from functools import partial
 from time import monotonic
 
 import pytest
+from tests.journals import whole_journal
 from tests.servers.postgres import PostgresServer, new_schema, postgres_url
 
 from pyarvo.errors import (
@@ -75,7 +76,7 @@ class Worker:
 
     async def check(self) -> None:
         """Every acknowledged step is there, once, in order; beside them only what nobody was told about."""
-        steps = await self.memory.journal(self.id, limit=1_000)
+        steps = await whole_journal(self.memory, self.id)
         kept = [int(step.event_key[1:]) for step in steps]
         assert kept == sorted(set(kept))
         assert set(self.acknowledged) <= set(kept)
@@ -173,10 +174,12 @@ class Proxy:
         self.swallowed = 0
         self.swallowing = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._host, self._port)
         self._writers |= {writer, back}
+        self._clients.append(writer)
         await asyncio.gather(self._pass(reader, back, answers=False), self._pass(there, writer, answers=True))
 
     async def _pass(
@@ -197,6 +200,12 @@ class Proxy:
         finally:
             writer.close()
             self._writers.discard(writer)
+
+    async def say(self, data: bytes) -> None:
+        """To the clients, as if the server did."""
+        for writer in self._clients:
+            writer.write(data)
+            await writer.drain()
 
     def hang_up(self) -> None:
         for writer in list(self._writers):
@@ -292,6 +301,22 @@ async def test_a_server_that_falls_silent_is_hung_up_on() -> None:
             with suppress(MemoryFault):
                 version = await memory.commit(lease, {"n": 1})
         assert version == 1
+
+
+GOODBYE = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+
+
+async def test_a_goodbye_whose_end_was_not_read_is_unavailable_and_nothing_was_sent() -> None:
+    async with proxied() as (proxy, url), PostgresMachineMemory(url, schema=new_schema()) as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        await proxy.say(b"E" + (len(GOODBYE) + 4).to_bytes(4) + GOODBYE)
+        await asyncio.sleep(0.2)  # it is read when nothing is under way
+        with pytest.raises(MemoryUnavailable) as caught:
+            await memory.commit(lease, {"n": 1})
+        assert caught.value.transient
+        assert type(caught.value.__cause__).__name__ == "InternalClientError"
+        assert await memory.commit(lease, {"n": 2}) == 1
 
 
 # --- doors ------------------------------------------------------------------------------------------------------

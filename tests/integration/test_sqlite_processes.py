@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from tests.journals import whole_journal
 
 from pyarvo.memory import Lease, LeasedMemory, SqliteMachineMemory, Step
 
@@ -199,7 +200,7 @@ async def test_killed_in_the_middle_no_acknowledged_write_is_lost(
             assert found.version in (version, version + 1)  # one more may have been applied, unsaid
             n = found.version
             assert found.data == {"n": n, "padding": f"{n}," * 500}
-            journal = await memory.journal(id, limit=1_000)
+            journal = await whole_journal(memory, id)
             assert journal == tuple(
                 Step(f"event {n}", ({"n": n, "padding": f"{n};" * 500},), n, step.at)
                 for n, step in enumerate(journal, 1)

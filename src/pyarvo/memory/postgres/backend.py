@@ -8,14 +8,12 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import ClassVar, Final
 
-import asyncpg
-
 from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Release
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres.connections import Lender, Record
-from pyarvo.memory.postgres.faults import asks_again, asks_singly, fault_of, is_broken
+from pyarvo.memory.postgres.faults import DRIVER_ERRORS, asks_again, asks_singly, fault_of, is_broken
 from pyarvo.memory.postgres.rows import entry_of, key_of, narrowing_of, parameters_of_image, stored_of
 from pyarvo.memory.postgres.telling import Texts, must_release, settled
 
@@ -160,7 +158,7 @@ class PostgresBackend:
             else:
                 rows = await connection.fetch(text, *arguments)
             broken = False
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             broken = is_broken(error)
             raise fault_of(error, writing=writing) from error
         finally:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import asyncpg
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
-from pyarvo.memory.postgres.faults import fault_of_connecting
+from pyarvo.memory.postgres.faults import DRIVER_ERRORS, fault_of_connecting
 
 __all__ = ["CONNECT_S", "Connection", "GivenPool", "Lender", "OwnConnections", "Pool", "connect"]
 
@@ -167,7 +167,7 @@ class OwnConnections:
                 max_cacheable_statement_size=0,
                 server_settings={"application_name": "pyarvo"},
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except DRIVER_ERRORS as error:
             raise fault_of_connecting(error, "no connection") from error
         if not self._prepared:
             await _prepared(connection, self._prepare)
@@ -215,7 +215,7 @@ class GivenPool:
             raise MemoryUnavailable("the pool that was given serves another event loop", transient=False)
         try:
             connection = await self._pool.acquire()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except DRIVER_ERRORS as error:
             raise fault_of_connecting(error, "no connection from the pool") from error
         if not self._prepared:
             try:
@@ -253,5 +253,5 @@ async def _ended(closing: AsyncGenerator[None, None]) -> None:
 async def _close(connection: Connection) -> None:
     try:
         await connection.close(timeout=_CLOSE_S)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except DRIVER_ERRORS:
         connection.terminate()

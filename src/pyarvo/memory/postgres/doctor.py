@@ -15,7 +15,7 @@ import asyncpg
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres.connections import Connection, connect
-from pyarvo.memory.postgres.faults import fault_of_connecting
+from pyarvo.memory.postgres.faults import DRIVER_ERRORS, fault_of_connecting
 from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name
 
 __all__ = ["examine"]
@@ -55,7 +55,7 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
             findings = [_version(told), *_durability(told), *_writable(told), clock]
             findings.append(await _pooler(one, two, options.get("pooler", "none")))
             findings.extend([finding async for finding in _schema(one, schema)])
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+    except DRIVER_ERRORS as error:
         raise fault_of_connecting(error, "the server cannot be asked") from error
     return findings
 
@@ -73,7 +73,7 @@ async def _connected(dsn: str) -> AsyncGenerator[Connection]:
     try:
         yield connection
     finally:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with suppress(*DRIVER_ERRORS):
             await connection.close(timeout=_WITHIN_S)
 
 

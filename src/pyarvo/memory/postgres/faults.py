@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable, RecordCorrupt, WriteOutcomeUnknown
 
-__all__ = ["asks_again", "asks_singly", "fault_of", "fault_of_connecting", "is_broken"]
+__all__ = ["DRIVER_ERRORS", "asks_again", "asks_singly", "fault_of", "fault_of_connecting", "is_broken"]
+
+# All that the driver raises: time-outs are of the first, its own confusion stands beside its other errors.
+DRIVER_ERRORS: Final = (OSError, PostgresError, InterfaceError, InternalClientError)
 
 # The connection or the server went away in the middle: whether it was before or after the commit, nobody can say.
 _UNKNOWN: Final = ("08", "57P01", "57P02", "57P03", "57P05", "40003")
@@ -59,6 +62,9 @@ def fault_of(error: BaseException, *, writing: bool) -> MemoryFault:
     elif isinstance(error, InterfaceError) and not code:
         # The driver refused before it sent anything: bad arguments, a connection that was closed.
         fault = MemoryUnavailable(message, transient="closed" in str(error))
+    elif isinstance(error, InternalClientError) and "cannot switch to state" in str(error):
+        # The server's goodbye stands on the line, and its end has not been read; nothing was sent.
+        fault = MemoryUnavailable(message)
     elif writing:
         fault = WriteOutcomeUnknown(message)
     else:
