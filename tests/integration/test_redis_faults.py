@@ -16,6 +16,7 @@ from tests.servers.proxy import Proxy
 from tests.servers.redis import RIGHTS, RedisServer, backend_of, free_ports, keys_in, running, stored, until
 
 from pyarvo.errors import (
+    LeaseLost,
     MemoryUnavailable,
     WriteOutcomeUnknown,
 )
@@ -180,6 +181,51 @@ async def test_killed_under_load_no_acknowledged_write_is_lost(server: RedisServ
             steps = await whole_journal(memory, id)
             assert [(step.version, step.event_key) for step in steps] == list(enumerate(keys, 1))
             assert await memory.read(id) == {"n": len(keys) - 1}
+
+
+async def _step(memory: RedisMachineMemory, n: int) -> None:
+    lease = await memory.acquire("x")
+    assert lease is not None
+    assert await memory.commit(lease, {"n": n}, step=Step(f'["s","{n}"]')) == n
+
+
+async def test_with_a_log_synced_each_second_what_is_older_is_there(tmp_path: Path) -> None:
+    with running(tmp_path, "--appendonly", "yes", "--appendfsync", "everysec") as server:
+        async with RedisMachineMemory(server.url) as memory:
+            for n in range(1, 4):
+                await _step(memory, n)
+            await asyncio.sleep(1.5)  # the log of these was synced meanwhile; of the next it may not be
+            await _step(memory, 4)
+            server.kill()
+            await asyncio.to_thread(server.start)
+            found = await memory.get("x")
+            assert found is not None
+            assert found.version in {3, 4}
+            assert found.data == {"n": found.version}
+            assert [step.version for step in await memory.journal("x")] == [*range(1, found.version + 1)]
+            await _step(memory, found.version + 1)
+
+
+async def test_without_a_log_a_killed_server_is_back_at_its_snapshot_whole(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        async with RedisMachineMemory(server.url) as memory:
+            await _step(memory, 1)
+            await _step(memory, 2)
+            server.command("SAVE")
+            await _step(memory, 3)
+            late = await memory.acquire("x")
+            assert late is not None
+            assert late.fence == 4
+            server.kill()
+            await asyncio.to_thread(server.start)
+            with pytest.raises(LeaseLost):
+                await memory.commit(late, {"n": 4})
+            assert await memory.read("x") == {"n": 2}
+            assert [step.version for step in await memory.journal("x")] == [1, 2]
+            lease = await memory.acquire("x")
+            assert lease is not None
+            assert (lease.version, lease.fence) == (2, 3)  # the fence went back with everything else
+            assert await memory.commit(lease, {"n": 3}) == 3
 
 
 async def test_a_full_server_refuses_and_nothing_is_half_written(server: RedisServer) -> None:
