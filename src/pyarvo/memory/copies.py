@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from threading import Lock
 from typing import Final
 
 from pyarvo.memory.contract import Record
 
-__all__ = ["MOST_COPIES", "MOST_COPY_BYTES", "Copies"]
+__all__ = ["MOST_BYTES", "MOST_COPIES", "Copies"]
+
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Most bytes of all records together, encoded, of which copies are kept."""
 
 MOST_COPIES: Final = 256
-MOST_COPY_BYTES: Final = 16 * 1024
-"""Longest record, as encoded bytes, of which a copy is kept."""
+"""Most copies, whatever their length: a decoded record of few bytes takes many times their room."""
 
 
 class Copies:
     """
-    The copies that the checks of written records made anyway, the latest ones.
+    The copies that the checks of written records made anyway, the latest ones: at most 256, of at most 4 MiB of
+    encoded records together. A longer record is not kept.
 
     A copy is good for one reader, who owns it then, and only where the store answers the very bytes that it was
-    decoded from.
+    decoded from. Threads may share it.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_bytes", "_kept", "_mutex")
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[bytes, Record]] = OrderedDict()
+        self._bytes = 0
+        self._mutex = Lock()
 
     def keep(self, id: str, raw: bytes, copy: Record) -> None:
         """*copy* is what *raw*, now stored for *id*, decodes to; the caller keeps no hold of it."""
-        if len(raw) > MOST_COPY_BYTES:
-            return
-        self._kept[id] = (raw, copy)
-        if len(self._kept) > MOST_COPIES:
-            self._kept.popitem(last=False)
+        with self._mutex:
+            self._forget(id)
+            if len(raw) > MOST_BYTES:
+                return
+            self._kept[id] = (raw, copy)
+            self._bytes += len(raw)
+            while self._bytes > MOST_BYTES or len(self._kept) > MOST_COPIES:
+                self._forget(next(iter(self._kept)))
 
     def take(self, id: str, raw: bytes) -> Record | None:
         """The copy of *raw*, which no other caller has or gets; None when there is none."""
-        kept = self._kept.pop(id, None)
+        with self._mutex:
+            kept = self._forget(id)
         return None if kept is None or kept[0] != raw else kept[1]
+
+    def _forget(self, id: str) -> tuple[bytes, Record] | None:
+        kept = self._kept.pop(id, None)
+        if kept is not None:
+            self._bytes -= len(kept[0])
+        return kept

@@ -10,7 +10,7 @@ import pytest
 
 from pyarvo.memory import SimpleMachineMemory
 from pyarvo.memory.codec import encode_record
-from pyarvo.memory.copies import MOST_COPIES, MOST_COPY_BYTES, Copies
+from pyarvo.memory.copies import MOST_BYTES, MOST_COPIES, Copies
 
 RECORD: dict[str, Any] = {"status": "active", "items": [1, {"two": 2.5}], "nothing": None}
 RAW = orjson.dumps(RECORD)
@@ -31,15 +31,46 @@ def test_other_bytes_end_a_copy() -> None:
     assert copies.take("a", RAW) is None
 
 
-def test_only_the_latest_are_kept_and_no_long_ones() -> None:
+def test_only_so_many_of_the_latest_are_kept() -> None:
     copies = Copies()
     for n in range(MOST_COPIES + 1):
         copies.keep(str(n), RAW, RECORD)
-    copies.keep("long", b"x" * (MOST_COPY_BYTES + 1), RECORD)
     assert copies.take("0", RAW) is None
-    assert copies.take("long", b"x" * (MOST_COPY_BYTES + 1)) is None
     assert copies.take("1", RAW) is RECORD
     assert copies.take(str(MOST_COPIES), RAW) is RECORD
+
+
+def test_only_so_many_bytes_are_kept_and_no_record_is_too_long_below_them() -> None:
+    copies, half = Copies(), b"x" * (MOST_BYTES // 2)
+    for id in ("a", "b", "c"):
+        copies.keep(id, half, RECORD)
+    assert copies.take("a", half) is None
+    assert copies.take("b", half) is RECORD
+    whole = half + half
+    copies.keep("whole", whole, RECORD)
+    assert copies.take("c", half) is None
+    assert copies.take("whole", whole) is RECORD
+
+
+def test_a_record_over_the_bound_ends_the_copy_before_it_and_no_other() -> None:
+    copies, long = Copies(), b"x" * (MOST_BYTES + 1)
+    copies.keep("a", RAW, RECORD)
+    copies.keep("b", RAW, RECORD)
+    copies.keep("a", long, RECORD)
+    assert copies.take("a", long) is None
+    assert copies.take("a", RAW) is None
+    assert copies.take("b", RAW) is RECORD
+
+
+def test_room_is_given_back_by_copies_that_are_taken_or_written_over() -> None:
+    copies, half = Copies(), b"x" * (MOST_BYTES // 2)
+    for _ in range(5):
+        copies.keep("a", half, RECORD)
+        copies.keep("taken", half, RECORD)
+        assert copies.take("taken", half) is RECORD
+    copies.keep("b", half, RECORD)
+    assert copies.take("a", half) is RECORD
+    assert copies.take("b", half) is RECORD
 
 
 async def test_what_a_holder_does_to_its_record_reaches_nobody() -> None:
