@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from pyarvo.errors import MemoryClosed
 from pyarvo.testing.conformance import faults
 from pyarvo.testing.conformance.bench import Bench
 from pyarvo.testing.conformance.clause import Kind, clause
@@ -73,3 +74,12 @@ async def close_waits(bench: Bench) -> None:
     await memory.close()
     await bench.fresh().close()
     bench.equal(await bench.open().read(lease.id), {"n": 1}, "the record")
+
+
+@clause("backend.life.02", "a closed memory refuses every call")
+async def closed(bench: Bench) -> None:
+    memory = bench.fresh()
+    await bench.put(memory, bench.id(), {"n": 1})
+    await memory.close()
+    await bench.refused(memory.read(bench.id()), MemoryClosed, "read of a closed memory")
+    await bench.refused(memory.acquire(bench.id()), MemoryClosed, "acquire of a closed memory")

@@ -1,23 +1,24 @@
-"""Queries and retention: what people read of a store, and what they take out of it."""
+"""Queries: what people read of a store. Labels keep the clauses apart."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from typing import Any
 
-from pyarvo.errors import InvalidOption, LeaseLost
+from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoOrchestrationSubject
 from pyarvo.memory import Find, Step
-from pyarvo.testing.conformance.bench import SHORT_S, Bench, same_again
+from pyarvo.testing.conformance.bench import SHORT_S, Bench
 from pyarvo.testing.conformance.clause import clause
 from pyarvo.testing.conformance.watched import Watched
 
-__all__: list[str] = []
+__all__ = ["put"]
 
 
-async def _put(
+async def put(
     bench: Bench, memory: Watched, id: str, status: str = "active", parent: str | None = None
 ) -> None:
+    """An instance with these labels; what it had before is replaced."""
     await memory.commit(await bench.held(memory, id), {"status": status, "parentSubject": parent})
 
 
@@ -62,7 +63,7 @@ async def by_orchestrator(bench: Bench) -> None:
         return id
 
     for version in ("1.0.0", "2.0.0"):
-        await _put(bench, memory, subject(version))
+        await put(bench, memory, subject(version))
     bench.equal(await _found(bench, memory, orchestrator=name), ["2.0.0", "1.0.0"], "of this orchestrator")
     bench.equal(await _found(bench, memory, orchestrator=name, version="1.0.0"), ["1.0.0"], "of this version")
     bench.equal(await _found(bench, memory, orchestrator=name + "x"), [], "of another orchestrator")
@@ -73,7 +74,7 @@ async def roots_and_held(bench: Bench) -> None:
     memory = bench.open()
     parent = bench.id("parent")
     for name in ("a", "b", "c"):
-        await _put(bench, memory, bench.id(name), parent=parent)
+        await put(bench, memory, bench.id(name), parent=parent)
     bench.equal(await _found(bench, memory, parent=parent, root=False), ["c", "b", "a"], "the children")
     bench.equal(await _found(bench, memory, parent=parent, root=True), [], "children that are roots")
     await bench.held(memory, bench.id("b"))
@@ -85,9 +86,9 @@ async def roots_and_held(bench: Bench) -> None:
 async def by_age(bench: Bench) -> None:
     memory = bench.open()
     parent = bench.id("parent")
-    await _put(bench, memory, bench.id("old"), parent=parent)
+    await put(bench, memory, bench.id("old"), parent=parent)
     await bench.pass_s(0.1)
-    await _put(bench, memory, bench.id("young"), parent=parent)
+    await put(bench, memory, bench.id("young"), parent=parent)
     young = await memory.get(bench.id("young"))
     at = 0.0 if young is None else young.updated_at - 0.05
     bench.equal(
@@ -101,7 +102,7 @@ async def pages(bench: Bench) -> None:
     memory = bench.open()
     parent = bench.id("parent")
     for n in range(5):
-        await _put(bench, memory, bench.id(f"a{n}"), parent=parent)
+        await put(bench, memory, bench.id(f"a{n}"), parent=parent)
     page = await memory.instances(Find(parent=parent), limit=5)
     bench.equal((len(page.items), page.cursor), (5, None), "a page that holds all, and its cursor")
     bench.equal([each.data for each in page.items], [None] * 5, "the records in a list")
@@ -124,11 +125,11 @@ async def bounds(bench: Bench) -> None:
 async def ancestors(bench: Bench) -> None:
     memory = bench.open()
     root, left, leaf, one, two = (bench.id(name) for name in ("root", "left", "leaf", "one", "two"))
-    await _put(bench, memory, root)
-    await _put(bench, memory, left, parent=root)
-    await _put(bench, memory, leaf, parent=left)
-    await _put(bench, memory, one, parent=two)
-    await _put(bench, memory, two, parent=one)
+    await put(bench, memory, root)
+    await put(bench, memory, left, parent=root)
+    await put(bench, memory, leaf, parent=left)
+    await put(bench, memory, one, parent=two)
+    await put(bench, memory, two, parent=one)
     bench.equal([each.id for each in await memory.ancestors(leaf)], [left, root], "the ancestors of a leaf")
     bench.equal(await memory.ancestors(root), (), "the ancestors of a root")
     bench.equal([each.id for each in await memory.ancestors(one)], [two], "the ancestors in a circle")
@@ -159,91 +160,42 @@ async def lapsed(bench: Bench) -> None:
         bench.equal(None if seen is None else (seen.held, seen.lapsed), expected, "held and lapsed")
 
 
-# --- retention ----------------------------------------------------------------------------------------------------
-
-
-@clause(
-    "query.retention.01",
-    "an instance that is created anew after its deletion begins at version 1, with an empty journal",
-)
-async def created_anew(bench: Bench) -> None:
+@clause("query.queries.10", "lists are newest first, and pages neither overlap nor leave anything out")
+async def newest_first(bench: Bench) -> None:
     memory = bench.open()
-    id = bench.id()
-    for n in range(3):
-        await memory.commit(await bench.held(memory, id), {"n": n}, step=Step(f"k{n}"))
-    bench.equal(await memory.delete(id), expected=True, what="delete of a record")
-    lease = await bench.held(memory, id, event_key="k1")
-    bench.equal((lease.version, lease.data), (0, None), "version and record of the next holder")
-    bench.holds(lease.fence > 3, f"the fence went back to {lease.fence}")
-    bench.holds(lease.deleted_at is not None, "the next holder is not told of the deletion")
-    bench.equal(await memory.commit(lease, {"new": True}, step=Step("k1")), 1, "the version")
-    bench.equal([each.event_key for each in await memory.journal(id)], ["k1"], "the journal")
+    status = bench.id("status")
+    ids = [bench.id(f"a{n}") for n in range(7)]
+    for id in ids:
+        await put(bench, memory, id, status)
+    seen: list[str] = []
+    cursor: str | None = None
+    for _ in range(7):
+        page = await memory.instances(Find(status=status), limit=3, cursor=cursor)
+        seen += [each.id for each in page.items]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    bench.equal(seen, ids[::-1], "all pages")
 
 
-@clause("query.retention.02", "a commit sent again after the deletion brings nothing back")
-async def repeat_after_delete(bench: Bench) -> None:
+@clause("query.queries.11", "an instance is found by the status of its latest record, and by that alone")
+async def status_follows(bench: Bench) -> None:
     memory = bench.open()
-    lease = await bench.held(memory, bench.id())
-    repeat = same_again(lease)
-    await memory.commit(lease, {"n": 1}, step=Step("k"))
-    await memory.delete(lease.id)
-    await bench.refused(
-        memory.commit(repeat, {"n": 1}, step=Step("k")), LeaseLost, "a repeat after the deletion"
-    )
-    bench.equal(await memory.read(lease.id), None, "the record")
+    before, after = bench.id("before"), bench.id("after")
+    await put(bench, memory, bench.id("a"), before)
+    await put(bench, memory, bench.id("b"), bench.id("other"))
+    bench.equal(await _found(bench, memory, status=before), ["a"], "of the status before")
+    await put(bench, memory, bench.id("a"), after)
+    bench.equal(await _found(bench, memory, status=before), [], "of the status before, once it has another")
+    bench.equal(await _found(bench, memory, status=after), ["a"], "of the status after")
 
 
-@clause(
-    "query.retention.03",
-    "a lease that ran out does not keep an instance from being deleted; its holder comes too late",
-)
-async def delete_after_expiry(bench: Bench) -> None:
-    memory, other = bench.several(2)
-    id = bench.id()
-    await memory.commit(await bench.held(memory, id), {"n": 1})
-    late = await bench.held(memory, id, ttl_s=SHORT_S)
-    await bench.pass_s()
-    bench.equal(await other.delete(id), expected=True, what="delete once the lease ran out")
-    for version in (0, 1):
-        handle = same_again(late)
-        handle.version = version
-        await bench.refused(memory.commit(handle, {"n": 2}), LeaseLost, f"a late commit on version {version}")
-    await bench.refused(memory.renew(same_again(late)), LeaseLost, "a late renewal")
-    bench.equal(await memory.read(id), None, "the record")
-
-
-@clause(
-    "query.retention.04",
-    "a release by force needs a reason that can be kept, and is False where nobody holds",
-)
-async def reasons(bench: Bench) -> None:
+@clause("query.queries.12", "children are those of their parent, and of no other")
+async def own_children(bench: Bench) -> None:
     memory = bench.open()
-    lease = await bench.held(memory, bench.id())
-    for reason in ("", "  ", "\ud800", "x" * 10_000):
-        await bench.refused(
-            memory.force_release(lease.id, reason=reason), InvalidOption, "a reason that is none"
-        )
-    bench.equal(await memory.commit(lease, {"n": 1}), 1, "the version of the holder's commit")
-    free = await memory.force_release(bench.id("free"), reason="nobody holds it")
-    bench.equal(free, expected=False, what="release by force where nobody holds")
-
-
-@clause(
-    "query.retention.05",
-    "purge keeps what is younger, what is held, and the trees they belong to",
-    alone=True,
-)
-async def purge_keeps(bench: Bench) -> None:
-    memory = bench.open()
-    root, child = bench.id("root"), bench.id("child")
-    await _put(bench, memory, root, "done")
-    await _put(bench, memory, child, "done", parent=root)
-    young = set(await memory.purge(older_than_s=3_600.0, dry_run=True))
-    bench.equal(sorted({root, child} & young), [], "what an hour-old purge would take of a fresh tree")
-    lease = await bench.held(memory, child)
-    would = set(await memory.purge(older_than_s=0.0, dry_run=True))
-    bench.equal(sorted({root, child} & would), [], "what a purge would take of a tree with a leased member")
-    await memory.release(lease)
-    would = set(await memory.purge(older_than_s=0.0, dry_run=True))
-    bench.equal({root, child} <= would, expected=True, what="whether a purge would take the finished tree")
-    await bench.refused(memory.purge(older_than_s=-1.0), InvalidOption, "an age below zero")
+    mine, other = bench.id("parent"), bench.id("stranger")
+    await put(bench, memory, bench.id("a"), parent=mine)
+    await put(bench, memory, bench.id("b"), parent=mine)
+    await put(bench, memory, bench.id("c"), parent=other)
+    ids = [bench.id("b"), bench.id("a")]
+    bench.equal([each.id for each in await memory.children(mine)], ids, "the children")
