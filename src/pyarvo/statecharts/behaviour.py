@@ -11,10 +11,9 @@ from typing import Any, cast
 from pyarvo.errors import InvalidContext, InvalidEvent, InvalidMachine
 from pyarvo.statecharts.actions import Assign, Emit, EnqueueArvoEvent, Raise
 from pyarvo.statecharts.definition import at, check_keys, one_or_many
-from pyarvo.statecharts.engine.run import Run
 from pyarvo.statecharts.events import as_event
 from pyarvo.statecharts.guards import And, Not, Or, StateIn
-from pyarvo.statecharts.model import Action, Deferred, Guard, Kind, State
+from pyarvo.statecharts.model import Action, Deferred, Guard, Kind, Run, State
 from pyarvo.statecharts.plain import copy_plain
 from pyarvo.statecharts.targets import find_by_id, find_path
 

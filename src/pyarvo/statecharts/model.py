@@ -3,21 +3,19 @@ The compiled form of a definition: states numbered in document order, sets of st
 
 A state's number is its place in a walk that visits parents before children and children as written. So a mask read from
 its low end is document order (entry), from its high end reverse document order (exit), and a state's descendants are one
-run of bits.
+run of bits. What runs on it while a step lasts stands here too, because actions and guards are functions of that.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from pyarvo.statecharts.engine.run import Run
-
-__all__ = ["Action", "Deferred", "Guard", "Initial", "Kind", "State", "Transition", "indices"]
+__all__ = ["Action", "Chart", "Deferred", "Guard", "Initial", "Kind", "Run", "State", "Transition", "indices"]
 
 Action = Callable[["Run"], None]
 Guard = Callable[["Run"], bool]
@@ -163,6 +161,99 @@ class State:
         for _, group in self.wildcards:
             yield from group
         yield from self.always
+
+
+class Chart(Protocol):
+    """
+    What a step needs of a compiled machine.
+
+    Attributes:
+        states: In document order.
+
+        root: The first of them.
+
+        leaves: The states without children (mask).
+
+        eventless: The states with eventless transitions (mask).
+
+        with_history: The states with history children (mask).
+
+        max_microsteps: Bound of one step, start included.
+    """
+
+    id: str
+    states: tuple[State, ...]
+    root: State
+    leaves: int
+    eventless: int
+    with_history: int
+    max_microsteps: int
+
+
+class Run:
+    """
+    What a step works on, thrown away when the step fails. Rules read it, actions change it; the snapshot that the step began with is never touched.
+
+    Attributes:
+        configuration: The active states (mask).
+
+        history: Recorded states (mask) by number of the history state.
+
+        context: The machine's context, this step's own copy.
+
+        event: What guards and actions see.
+
+        internal: Events that the machine raised for itself.
+
+        emitted: Events handed out by `emit`, in order of execution.
+
+        queued: Events handed out by `enqueue_arvo_event`, in order of execution.
+
+        changes: Counts assignments and records of history.
+
+        trail: The configuration after each microstep.
+    """
+
+    __slots__ = (
+        "changes",
+        "configuration",
+        "context",
+        "done",
+        "emitted",
+        "event",
+        "history",
+        "internal",
+        "leaves",
+        "machine",
+        "output",
+        "queued",
+        "states",
+        "trail",
+    )
+
+    def __init__(
+        self,
+        machine: Chart,
+        *,
+        configuration: int,
+        history: dict[int, int],
+        context: dict[str, Any],
+        event: Any,
+    ) -> None:
+        self.machine = machine
+        self.states = machine.states
+        self.leaves = machine.leaves
+        self.configuration = configuration
+        self.history = history
+        self.context = context
+        self.event = event
+        self.internal: deque[Any] = deque()
+        self.emitted: list[dict[str, Any]] = []
+        self.queued: list[dict[str, Any]] = []
+        self.changes = 0
+        self.trail: list[int] = []
+        self.done = False
+        self.output: Any = None
 
 
 @lru_cache(maxsize=4096)

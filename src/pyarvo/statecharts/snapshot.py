@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from pyarvo.errors import InvalidSnapshot
+from pyarvo.statecharts.compile import Machine
 from pyarvo.statecharts.definition import at
-from pyarvo.statecharts.model import Kind, State, indices
+from pyarvo.statecharts.model import Kind, Run, State, indices
 from pyarvo.statecharts.plain import copy_context
-
-if TYPE_CHECKING:
-    from pyarvo.statecharts.compile import Machine
-    from pyarvo.statecharts.engine.run import Run
 
 __all__ = ["Restored", "active_states", "persist", "restore", "status_of", "value_of"]
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pyarvo.statecharts.engine.run import Run
-from pyarvo.statecharts.model import Kind, State, Transition, indices
+from pyarvo.statecharts.model import Kind, Run, State, Transition, indices
 
 __all__ = [
     "candidates",

@@ -10,9 +10,8 @@ import msgspec
 from pyarvo.errors import EndlessLoop, ExecutionViolation, InvalidContext
 from pyarvo.statecharts.compile import Machine
 from pyarvo.statecharts.engine import rules
-from pyarvo.statecharts.engine.run import Run
 from pyarvo.statecharts.events import Event, as_event, as_input, done_type, init_event
-from pyarvo.statecharts.model import Kind, State, Transition, indices
+from pyarvo.statecharts.model import Kind, Run, State, Transition, indices
 from pyarvo.statecharts.plain import copy_context, copy_plain
 from pyarvo.statecharts.snapshot import persist, restore, status_of
 
