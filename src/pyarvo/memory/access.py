@@ -21,7 +21,8 @@ from pyarvo.errors import (
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.batching import Batcher
 from pyarvo.memory.codec import decode_produced, decode_record
-from pyarvo.memory.codecs.codec import Where, codec_of
+from pyarvo.memory.codecs.codec import Where
+from pyarvo.memory.codecs.named import codec_of
 from pyarvo.memory.contract import Record, Step
 from pyarvo.memory.decide import Acquire, Acquired, JournalEntry, Op, Outcome, Read, Release, Released
 from pyarvo.memory.options import MemoryOptions

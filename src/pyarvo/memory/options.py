@@ -10,7 +10,8 @@ from typing import Any, Final, Self, TypedDict
 
 from pyarvo.errors import InvalidOption
 from pyarvo.events.labels import Labels, labels
-from pyarvo.memory.codecs.codec import Codec, codec_of
+from pyarvo.memory.codecs.codec import Codec
+from pyarvo.memory.codecs.named import codec_of
 
 __all__ = [
     "DEFAULT_RECORD_LIMIT",

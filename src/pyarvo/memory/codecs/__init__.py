@@ -5,8 +5,9 @@ Bytes at rest start with `{` or `[` when they are JSON, else with the tag of a c
 sealing. Ids, event keys and labels are not part of the record and stay readable.
 """
 
-from pyarvo.memory.codecs.codec import Codec, Where, codec_of
+from pyarvo.memory.codecs.codec import Codec, Where
 from pyarvo.memory.codecs.keys import KEYS_VARIABLE, KeyRing
+from pyarvo.memory.codecs.named import codec_of
 from pyarvo.memory.codecs.sealed import Cipher, Sealed
 from pyarvo.memory.codecs.zstd import Zstd
 
