@@ -103,7 +103,7 @@ class _Lane:
         self._max_ops = max_ops
         self._max_in_flight = max_in_flight
         self._waiting: list[Call] = []
-        self._open: set[Call] = set()
+        self._open: dict[Call, None] = {}  # in the order in which they were made, which a set has not
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self.tasks: set[asyncio.Task[None]] = set()
@@ -115,7 +115,7 @@ class _Lane:
 
     def add(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         self._waiting.append(call)
-        self._open.add(call)
+        self._open[call] = None
         if self._timer is None or call.deadline < self._timer.when():
             self._set_timer(call.deadline, loop)
         if not self._scheduled and len(self.tasks) < self._max_in_flight:
@@ -126,7 +126,9 @@ class _Lane:
         self._scheduled = False
         live = [call for call in self._waiting if not call.future.done()]
         if len(live) < len(self._waiting):
-            self._open.difference_update(call for call in self._waiting if call.future.done())
+            for call in self._waiting:
+                if call.future.done():
+                    self._open.pop(call, None)
         while live and len(self.tasks) < self._max_in_flight:
             batch, live = live[: self._max_ops], live[self._max_ops :]
             for call in batch:
@@ -154,7 +156,7 @@ class _Lane:
             self._settle(call, outcome)
 
     def _settle(self, call: Call, outcome: Outcome | BaseException) -> None:
-        self._open.discard(call)
+        self._open.pop(call, None)
         if not call.future.done():
             if isinstance(outcome, BaseException):
                 call.future.set_exception(outcome)
@@ -169,7 +171,7 @@ class _Lane:
         self._timer = loop.call_at(when, self._expire, loop)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End the calls whose time is over; the store's late answers are then nobody's."""
+        """End the calls whose time is over, the oldest first; the store's late answers are then nobody's."""
         self._timer = None
         now = loop.time()
         for call in self._open:

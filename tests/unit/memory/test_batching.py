@@ -176,6 +176,17 @@ async def test_deadlines_are_kept_each_for_itself(store: Store) -> None:
     assert store.batches == [["late", "soon"]]
 
 
+async def test_calls_whose_time_ends_together_end_in_the_order_in_which_they_were_made(store: Store) -> None:
+    store.gate.clear()
+    ended: list[int] = []
+    calls = submit(store.batcher(), *map(str, range(200)), within_s=0.0)
+    for n in reversed(range(200)):
+        calls[n].future.add_done_callback(lambda _, n=n: ended.append(n))
+    assert [type(answer) for answer in await answers(calls)] == [TimeoutError] * 200
+    assert ended == list(range(200))
+    store.gate.set()
+
+
 async def test_drain_waits_for_what_waits_and_what_is_under_way(store: Store) -> None:
     batcher = store.batcher(max_ops=1)
     calls = submit(batcher, "a", "b", "c")

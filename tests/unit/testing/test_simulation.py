@@ -6,10 +6,11 @@ import asyncio
 import gc
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
-from pyarvo.testing.simulation import Process, VirtualLoop, run_seed, run_seeds
+from pyarvo.testing.simulation import Broken, Process, VirtualLoop, World, run_seed, run_seeds
 from pyarvo.testing.simulation.mutants import MUTANTS
 from pyarvo.testing.simulation.run import SCENARIOS, main, seed_that_finds
 
@@ -111,14 +112,46 @@ def test_a_frozen_process_goes_on_where_it_stood() -> None:
     assert seen == [(0, 0.0), (1, 110.0), (2, 120.0), "cleaned up"]
 
 
-def test_unseen_errors_are_kept() -> None:
-    loop = VirtualLoop()
+def test_unseen_errors_are_told_without_waiting_for_the_collector() -> None:
+    loop, futures = VirtualLoop(), list[asyncio.Future[None]]()
+
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def look_at_one() -> None:
+        seen = asyncio.create_task(fail(KeyError("seen")))
+        futures.append(asyncio.get_running_loop().create_future())
+        futures[0].set_exception(ValueError("of a future"))
+        with suppress(KeyError):
+            await seen
+
+    gc.disable()
+    try:
+        with loop.running():
+            loop.create_task(fail(ValueError("of a task")))
+            loop.create_task(look_at_one())
+            loop.run(lambda: False, 1)
+        assert sorted(loop.complaints) == [
+            "Future exception was never retrieved: ValueError('of a future')",
+            "Task exception was never retrieved: ValueError('of a task')",
+        ]
+        del futures[:]
+    finally:
+        gc.enable()
+    gc.collect()
+    assert len(loop.complaints) == 2  # none is told twice
+
+
+def test_a_seed_with_an_unseen_error_is_broken() -> None:
+    world = World(3, calm=True)
 
     async def fail() -> None:
         raise ValueError("x")
 
-    with loop.running():
-        loop.create_task(fail())
-        loop.run(lambda: False, 1)
-    gc.collect()  # from Python 3.12 on a task that failed is part of a cycle, and complains when that is found
-    assert loop.complaints == ["Task exception was never retrieved: ValueError('x')"]
+    def begin() -> None:
+        world.workers[0].start(fail())
+        world.later(1.0, over.append, True)
+
+    over: list[bool] = []
+    with pytest.raises(Broken, match=r"no error goes unseen.*ValueError"):
+        world.run(begin, lambda: bool(over), lambda: None)

@@ -64,6 +64,11 @@ def outside() -> Context:
     return made
 
 
+def _is_unseen(task: asyncio.Future[Any]) -> bool:
+    """Whether it failed and nobody has asked how; asyncio has no public way to know."""
+    return getattr(task, "_log_traceback")  # noqa: B009
+
+
 class _Callback:
     """What stands in for `asyncio.Handle` and `asyncio.TimerHandle`."""
 
@@ -93,16 +98,25 @@ class _Callback:
             self._context.run(self._callback, *self._args)
 
 
+class _Future(asyncio.Future[Any]):
+    """One whose loop knows that it failed."""
+
+    def set_exception(self, exception: type[BaseException] | BaseException, /) -> None:
+        super().set_exception(exception)
+        cast("VirtualLoop", self.get_loop()).failed.append(self)
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """
     The loop. It offers what tasks, futures, timeouts and timers need, and no I/O.
 
     Attributes:
-        complaints: What would have gone to the exception handler of another loop; none is to be expected.
+        failed: Tasks and futures that ended with an error which nobody had looked at by then.
     """
 
     def __init__(self) -> None:
-        self.complaints: list[str] = []
+        self.failed: list[asyncio.Future[Any]] = []
+        self._complaints: list[str] = []
         self._now = 0.0
         self._ready: deque[_Callback] = deque()
         self._timers: list[tuple[float, int, _Callback]] = []
@@ -143,7 +157,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return cast("asyncio.TimerHandle", made)
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return _Future(loop=self)
 
     def create_task(
         self,
@@ -154,11 +168,33 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[T]:
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop, context=outside())
+        task.add_done_callback(self._ended, context=outside())
         return task
 
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        del self._tasks[task]
+        if _is_unseen(task):
+            self.failed.append(task)
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
+        self._complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    @property
+    def complaints(self) -> list[str]:
+        """
+        What would have gone to the exception handler of another loop by the end of all; none is to be expected.
+
+        An error that nobody looked at is told by asyncio when its task is freed. That may be late or never, as
+        a task that failed is part of a cycle; so it is looked up here.
+        """
+        unseen = [task for task in self.failed if _is_unseen(task)]
+        kinds = ("Task" if isinstance(task, asyncio.Task) else "Future" for task in unseen)
+        self.failed.clear()
+        self._complaints += [
+            f"{kind} exception was never retrieved: {task.exception()!r}"
+            for kind, task in zip(kinds, unseen, strict=True)
+        ]
+        return self._complaints
 
     # --- how it runs ------------------------------------------------------------------------------------------
 

@@ -6,11 +6,9 @@ import random
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from random import Random
-from types import ModuleType
 from typing import Any, Final
 
-from pyarvo.memory import batching, contract, leased
-from pyarvo.memory.batching import Call
+from pyarvo.memory import contract, leased
 from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.simple import SimpleBackend
@@ -207,36 +205,16 @@ class World:
                 raise Broken(f"no error goes unseen: {self.loop.complaints[:3]}")
 
 
-class _Call(Call):
-    """A call whose place in a set is not chance, so that calls whose time ends together end in one and the same order."""
-
-    __slots__ = ()
-
-    def __hash__(self) -> int:
-        return hash(self.deadline)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-
 @contextmanager
 def virtual_time(loop: VirtualLoop, seed: int) -> Generator[None]:
     """Let memories count on the loop's clock, and let all jitter come from *seed*, for as long as the block runs."""
-    before = random.getstate()
-    changes: tuple[tuple[ModuleType, str, object], ...] = (
-        (contract, "monotonic", loop.time),
-        (leased, "monotonic", loop.time),
-        (batching, "Call", _Call),
-    )
-    kept = [getattr(module, name) for module, name, _ in changes]
+    before, own = random.getstate(), (contract.monotonic, leased.monotonic)
     random.seed(seed)
-    for module, name, new in changes:
-        setattr(module, name, new)
+    contract.monotonic = leased.monotonic = loop.time
     try:
         yield
     finally:
-        for (module, name, _), old in zip(changes, kept, strict=True):
-            setattr(module, name, old)
+        contract.monotonic, leased.monotonic = own
         random.setstate(before)
 
 
