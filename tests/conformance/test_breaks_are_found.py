@@ -48,11 +48,12 @@ def cases(clause: Clause) -> Iterator[dict[str, Any]]:
 
 async def is_red(clause: Clause, place: Place, case: dict[str, Any]) -> bool:
     """Whether *clause* fails at *place*, for a reason that counts."""
-    given: dict[str, Any] = {"place": place, "monkeypatch": pytest.MonkeyPatch(), "caplog": _Log()}
     wanted = inspect.signature(clause).parameters
     try:
-        async with asyncio.timeout(10):
-            await clause(**{name: value for name, value in given.items() if name in wanted}, **case)
+        with pytest.MonkeyPatch.context() as patch:
+            given: dict[str, Any] = {"place": place, "monkeypatch": patch, "caplog": _Log()}
+            async with asyncio.timeout(10):
+                await clause(**{name: value for name, value in given.items() if name in wanted}, **case)
     except RED:
         return True
     finally:

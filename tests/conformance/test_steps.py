@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from time import monotonic
 from typing import Any
 
 import pytest
+from tests.loop_time import standing, waited
 
 from pyarvo.errors import EventConsumed, InvalidRecord, LeaseLost, MemoryFault
 from pyarvo.memory import Lease, LeasedMemory, Step
@@ -51,11 +51,17 @@ async def test_c10_an_acquire_whose_caller_went_away_is_released(place: Place) -
 
 async def test_c10_an_answer_after_the_deadline_is_given_back(place: Place) -> None:
     gate = asyncio.Event()
-    memory = place.open(faults=[waits_for(gate)], suspends=True, deadline_s=0.1, batching=False)
+    memory = place.open(faults=[waits_for(gate)], suspends=True, deadline_s=30.0, batching=False)
     other = place.open()
-    with pytest.raises(MemoryFault, match="no answer within"):
-        await memory.acquire("a")
-    await until(lambda: asked(memory) == ["Acquire", "Release"])  # the release went ahead, and found nothing
+    with standing() as advance:
+        acquiring = asyncio.create_task(memory.acquire("a"))
+        await until(lambda: asked(memory) == ["Acquire"])
+        advance(30.1)
+        with pytest.raises(MemoryFault, match="no answer within"):
+            await acquiring
+    await until(
+        lambda: asked(memory)[:2] == ["Acquire", "Release"]
+    )  # the release went ahead, and found nothing
     gate.set()
     await memory.close()  # it waits for the answer, and gives the lease back
     assert (await held(other)).fence == 2
@@ -254,10 +260,10 @@ async def test_c12_an_instance_never_waits_for_anothers_lease(place: Place) -> N
     memory, other = place.open(), place.open()
     for n in range(20):
         await held(memory, f"held{n}")
-    started = monotonic()
-    for n in range(40):
-        await other.commit(await held(other, f"free{n}"), {"n": n})
-    assert monotonic() - started < 1.0
+    with waited() as pauses:
+        for n in range(40):
+            await other.commit(await held(other, f"free{n}"), {"n": n})
+    assert pauses.seconds < 0.5
 
 
 async def test_c12_nothing_is_held_between_calls(place: Place) -> None:
@@ -275,10 +281,11 @@ async def test_c12_nothing_is_held_between_calls(place: Place) -> None:
 async def test_c12_a_denied_caller_does_not_hold_up_the_others(place: Place) -> None:
     memory, other = place.open(), place.open(lock_attempts=3)
     await held(memory)
-    await other.commit(await held(other, "warm"), {})  # connected: that is not what is timed
-    waiting = [asyncio.create_task(other.acquire("a")) for _ in range(6)]
-    await asyncio.sleep(0)
-    for n in range(3):
-        await other.commit(await held(other, f"b{n}"), {"n": n})
-    assert not any(task.done() for task in waiting)  # they pause for 0.15 s or more in all
+    with standing() as advance:  # so their pauses are not over, however long the others take
+        waiting = [asyncio.create_task(other.acquire("a")) for _ in range(6)]
+        await asyncio.sleep(0)
+        for n in range(3):
+            await other.commit(await held(other, f"b{n}"), {"n": n})
+        assert not any(task.done() for task in waiting)
+        advance(0.1)
     assert await asyncio.gather(*waiting) == [None] * 6
