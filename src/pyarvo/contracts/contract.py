@@ -22,6 +22,7 @@ __all__ = [
     "ContractVersion",
     "SimpleContractVersion",
     "build_contract",
+    "check_metadata",
     "check_versions",
     "create_arvo_contract",
     "create_simple_arvo_contract",
@@ -155,7 +156,7 @@ def create_arvo_contract(
         for emit in parts["emits"]:
             _refuse_reserved(f"versions.{version}.emits.{emit}", emit)
     return build_contract(
-        uri=uri, type=type, versions=versions, description=description, metadata=metadata or {}, domain=domain
+        uri=uri, type=type, versions=versions, description=description, metadata=metadata, domain=domain
     )
 
 
@@ -187,6 +188,8 @@ def create_simple_arvo_contract(
     Raises:
         InvalidContract: A part breaks its rule.
     """
+    if not is_text(type):
+        raise InvalidContract("type", f"{type!r} {TYPE_RULE}")
     check_versions(versions, "accepts", "emits")
     return create_arvo_contract(
         uri=uri,
@@ -196,7 +199,7 @@ def create_simple_arvo_contract(
             for version, parts in versions.items()
         },
         description=description,
-        metadata={**(metadata or {}), "contractType": "SimpleArvoContract", "rootType": type},
+        metadata={**check_metadata(metadata), "contractType": "SimpleArvoContract", "rootType": type},
         domain=domain,
     )
 
@@ -220,6 +223,20 @@ def check_versions(versions: object, *parts: str) -> None:
                 raise InvalidContract(f"versions.{version}.{part}", "is missing")
 
 
+def check_metadata(metadata: object) -> dict[str, Any]:
+    """
+    A copy of *metadata*; None is none.
+
+    Raises:
+        InvalidContract: No mapping of names.
+    """
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping) or not all(map(is_text, cast("Mapping[object, object]", metadata))):
+        raise InvalidContract("metadata", "must be a mapping whose keys are text")
+    return dict(cast("Mapping[str, Any]", metadata))
+
+
 def is_text(value: object) -> bool:
     """Whether *value* is text: callers are not all typed."""
     return isinstance(value, str)
@@ -231,7 +248,7 @@ def build_contract(
     type: str,
     versions: Mapping[str, ContractVersion],
     description: str | None,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None,
     domain: str | None,
 ) -> ArvoContract:
     """
@@ -246,9 +263,11 @@ def build_contract(
         raise InvalidContract("domain", DOMAIN_RULE)
     if not (is_text(type) and is_type_name(type)):
         raise InvalidContract("type", f"{type!r} {TYPE_RULE}")
+    if description is not None and not is_text(description):
+        raise InvalidContract("description", "must be text")
     if not versions:
         raise InvalidContract("versions", "must hold at least one")
-    frozen = MappingProxyType(dict(metadata))
+    frozen = MappingProxyType(check_metadata(metadata))
     built: dict[str, VersionedArvoContract] = {}
     for version, parts in versions.items():
         _check_version(version, parts)

@@ -8,6 +8,7 @@ from typing import Any, Required, TypedDict, Unpack
 import msgspec
 from pydantic import BaseModel
 
+from pyarvo.contracts.contract import is_text
 from pyarvo.contracts.orchestrator import PARENT_SUBJECT
 from pyarvo.contracts.system_error import create_arvo_error
 from pyarvo.contracts.version import VersionedArvoContract
@@ -105,7 +106,7 @@ class ArvoEventFactory:
             InvalidSubject: No subject was given and none can be made of the fields.
         """
         contract = self.contract
-        if type not in contract.emits:
+        if not (is_text(type) and type in contract.emits):
             raise contract.unknown_emit(type)
         return self._event(type, contract.validate_emit(type, data), contract.dataschema, subject, fields)
 

@@ -12,6 +12,7 @@ from pyarvo.contracts.contract import (
     ArvoContract,
     ContractVersion,
     build_contract,
+    check_metadata,
     check_versions,
     is_model,
     is_text,
@@ -80,7 +81,7 @@ def create_arvo_orchestrator_contract(
         versions=built,
         description=description,
         metadata={
-            **(metadata or {}),
+            **check_metadata(metadata),
             "contractType": ORCHESTRATOR_CONTRACT,
             "rootType": name,
             "initEventType": init_type,

@@ -28,6 +28,7 @@ from pyarvo.errors import (
     UnsupportedByBackend,
     WriteOutcomeUnknown,
 )
+from pyarvo.memory.arguments import check_lease, check_step
 from pyarvo.memory.codec import check_event_key, check_id, decode_record, encode_produced, encode_record
 from pyarvo.memory.contract import Lease, LeasedMachineMemory, MachineMemory, Record, Step
 from pyarvo.memory.options import DEFAULT_RECORD_LIMIT
@@ -168,6 +169,7 @@ class FourVerbLeases:
         self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
     ) -> int:
         """See `LeasedMachineMemory.commit`; the write and the unlock are two calls."""
+        check_lease(lease, "commit")
         if not lease.held or not isinstance(lease, _VerbLease):
             raise LeaseLost("released before, or none of this memory's", id=lease.id, operation="commit")
         version, steps = lease.version + 1, lease.steps
@@ -186,16 +188,19 @@ class FourVerbLeases:
         Raises:
             UnsupportedByBackend: Always.
         """
+        check_lease(lease, "renew")
         raise UnsupportedByBackend("four verbs cannot renew a lease", id=lease.id, operation="renew")
 
     async def release(self, lease: Lease) -> bool:
         """See `LeasedMachineMemory.release`."""
+        check_lease(lease, "release")
         if not lease.held:
             return False
         lease.held = False
         return await self.unlock(lease.id)
 
     def _checked(self, lease: _VerbLease, step: Step, version: int) -> Step:
+        check_step(step)
         key = check_event_key(step.event_key)
         encode_produced(step, limit=DEFAULT_RECORD_LIMIT)
         for known in lease.steps:

@@ -27,6 +27,7 @@ from pyarvo.errors import (
 )
 from pyarvo.events.labels import Labels
 from pyarvo.memory.access import misanswer
+from pyarvo.memory.arguments import check_lease, check_step
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.callers import Callers, Cell
 from pyarvo.memory.codec import check_event_key, check_id, digest_of, encode_and_copy, encode_produced
@@ -94,6 +95,7 @@ class LeasedMemory(QueryLevel):
         cell = self._callers.find(id)
         if cell is None or cell.lease is None:
             self._encoded(id, data, None, "write")
+            self._check_usable()
             raise LeaseLost("this caller holds no lease; `lock` it first", id=id, operation="write")
         try:
             await self._commit(cell.lease, data, None, release=False, operation="write")
@@ -143,10 +145,12 @@ class LeasedMemory(QueryLevel):
         self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
     ) -> int:
         """See `LeasedMachineMemory.commit`."""
+        check_lease(lease, "commit")
         return await self._commit(lease, data, step, release=release, operation="commit")
 
     async def renew(self, lease: Lease, *, ttl_s: float | None = None) -> None:
         """See `LeasedMachineMemory.renew`."""
+        check_lease(lease, "renew")
         ttl = lease.ttl_s if ttl_s is None else check_ttl(ttl_s)
         op = Renew(lease.id, lease.token, ttl)
         sent_at = monotonic()
@@ -161,6 +165,7 @@ class LeasedMemory(QueryLevel):
 
     async def release(self, lease: Lease) -> bool:
         """See `LeasedMachineMemory.release`."""
+        check_lease(lease, "release")
         return await self._release(lease, "release")
 
     def _counted(self, asking: Coroutine[Any, Any, Lease | None]) -> Coroutine[Any, Any, Lease | None]:
@@ -267,6 +272,7 @@ class LeasedMemory(QueryLevel):
             raw, copy = encode_and_copy(data, limit=limit)
             if step is None:
                 return raw, copy, None, None
+            check_step(step)
             return raw, copy, check_event_key(step.event_key), encode_produced(step, limit=limit)
         except MemoryFault as fault:
             raise fault.about(id, operation) from fault.__cause__

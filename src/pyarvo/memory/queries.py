@@ -6,8 +6,18 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
-from pyarvo.errors import InvalidOption, LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
+from pyarvo.errors import LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
 from pyarvo.memory.access import StoreAccess, misanswer
+from pyarvo.memory.arguments import (
+    MAX_PAGE,
+    check_after,
+    check_age,
+    check_cursor,
+    check_find,
+    check_image,
+    check_limit,
+    check_reason,
+)
 from pyarvo.memory.backend import Find, Image, Importing, Stored, is_hashed
 from pyarvo.memory.codec import check_id
 from pyarvo.memory.contract import Record, Step
@@ -18,9 +28,6 @@ __all__ = ["FINISHED", "Find", "Instance", "Page", "QueryLevel"]
 
 FINISHED: Final = frozenset({"done", "failure", "error", "stopped"})
 """The statuses of an instance that will never write again. Any other, and none, counts as live work."""
-
-_MAX_PAGE: Final = 1_000
-_MAX_REASON_BYTES: Final = 4_096
 
 # How often an instance is read anew because it changed while it was read.
 _LOOKS: Final = 5
@@ -126,13 +133,12 @@ class QueryLevel(StoreAccess):
             cursor: From the page before.
 
         Raises:
-            InvalidOption: *limit* or *cursor* is out of bounds.
+            InvalidOption: *what*, *limit* or *cursor* is out of bounds.
             MemoryUnavailable: The store could not be asked.
         """
-        _check_limit(limit)
-        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-            raise InvalidOption("cursor", "is none of this memory's")
-        return await self._page(what or Find(), limit, cursor)
+        check_limit(limit)
+        check_cursor(cursor)
+        return await self._page(check_find(what), limit, cursor)
 
     async def _page(self, what: Find, limit: int, cursor: str | None) -> Page:
         before = None if cursor is None else int(cursor)
@@ -145,10 +151,11 @@ class QueryLevel(StoreAccess):
 
     async def each(self, what: Find | None = None) -> AsyncIterator[Instance]:
         """Every instance that `instances` would page through."""
+        find = check_find(what)
         cursor: str | None = None
-        size: int = getattr(self._backend, "page", _MAX_PAGE)
+        size: int = getattr(self._backend, "page", MAX_PAGE)
         while True:
-            page = await self._page(what or Find(), size, cursor)
+            page = await self._page(find, size, cursor)
             for instance in page.items:
                 yield instance
             if page.cursor is None:
@@ -157,7 +164,8 @@ class QueryLevel(StoreAccess):
 
     async def count(self, what: Find | None = None) -> int:
         """How many instances *what* finds."""
-        return await self._asked(lambda: self._backend.count(what or Find()), None, "count")
+        find = check_find(what)
+        return await self._asked(lambda: self._backend.count(find), None, "count")
 
     async def children(self, id: str) -> tuple[Instance, ...]:
         """The instances whose parent is *id*, newest first."""
@@ -166,6 +174,7 @@ class QueryLevel(StoreAccess):
 
     async def ancestors(self, id: str) -> tuple[Instance, ...]:
         """The parent of *id*, its parent, and so on to the root; as far as the store knows them."""
+        check_id(id, "ancestors")
         seen = {id}
         chain: list[Instance] = []
         instance = await self.get(id)
@@ -190,11 +199,12 @@ class QueryLevel(StoreAccess):
             limit: 1 to 1,000.
 
         Raises:
-            InvalidOption: *limit* is out of bounds.
+            InvalidOption: *after* or *limit* is out of bounds.
             MemoryUnavailable: The store could not be asked.
         """
         check_id(id, "journal")
-        _check_limit(limit)
+        check_after(after)
+        check_limit(limit)
         entries = await self._asked(
             lambda: self._backend.journal(id, after=after, limit=limit), id, "journal"
         )
@@ -241,7 +251,7 @@ class QueryLevel(StoreAccess):
             InvalidOption: No reason given, or none that can be kept: at most 4,096 UTF-8 bytes.
         """
         check_id(id, "force_release")
-        _check_reason(reason)
+        check_reason(reason)
         op = ForceRelease(id, reason)
         outcome = await self._ask(op, self._options.deadline_s, "force_release")
         if not isinstance(outcome, Released):
@@ -257,8 +267,7 @@ class QueryLevel(StoreAccess):
         Returns:
             The ids deleted, or, with *dry_run*, those that would be.
         """
-        if not older_than_s >= 0:
-            raise InvalidOption("older_than_s", "must be 0 or more seconds")
+        check_age(older_than_s)
         purged: list[str] = []
         async for root in self.each(Find(root=True)):
             tree = await self._finished_tree(root, older_than_s)
@@ -320,6 +329,7 @@ class QueryLevel(StoreAccess):
             UnsupportedByBackend: This memory cannot, or cannot keep all of it. Nothing was written.
             MemoryUnavailable: The store could not be asked.
         """
+        check_image(image)
         id = image.stored.id
         check_id(id, "put")
         backend = self._importing()
@@ -343,7 +353,7 @@ class QueryLevel(StoreAccess):
         return cast("Importing", backend)
 
     async def _entries(self, id: str, after: int) -> Sequence[JournalEntry]:
-        return await self._asked(lambda: self._backend.journal(id, after=after, limit=_MAX_PAGE), id, "image")
+        return await self._asked(lambda: self._backend.journal(id, after=after, limit=MAX_PAGE), id, "image")
 
     async def _asked(self, query: Callable[[], Coroutine[Any, Any, R]], id: str | None, operation: str) -> R:
         """The backend's answer to *query*; every fault names instance and operation."""
@@ -376,19 +386,3 @@ class QueryLevel(StoreAccess):
             note=row.note,
             data=None if row.data is None else self._decoded(row.data, stored.id, row.version, "get"),
         )
-
-
-def _check_limit(limit: int) -> None:
-    if not 1 <= limit <= _MAX_PAGE:
-        raise InvalidOption("limit", f"must be 1 to {_MAX_PAGE:,}, is {limit!r}")
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise InvalidOption("reason", "is needed, it is kept with the instance")
-    try:
-        size = len(reason.encode())
-    except UnicodeEncodeError as exc:
-        raise InvalidOption("reason", "holds a lone surrogate, which UTF-8 cannot carry") from exc
-    if size > _MAX_REASON_BYTES:
-        raise InvalidOption("reason", f"has {size:,} UTF-8 bytes, the limit is {_MAX_REASON_BYTES:,}")

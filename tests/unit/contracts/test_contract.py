@@ -121,6 +121,11 @@ def test_an_unknown_version_is_refused(unknown: Any) -> None:
         ({"uri": 5}, "uri"),
         ({"type": None}, "type"),
         ({"domain": 5}, "domain"),
+        ({"description": 5}, "description"),
+        ({"metadata": 5}, "metadata"),
+        ({"metadata": "team"}, "metadata"),
+        ({"metadata": [1]}, "metadata"),
+        ({"metadata": {1: "team"}}, "metadata"),
         ({"versions": None}, "versions"),
         ({"versions": {1: {"accepts": Add, "emits": {}}}}, "versions"),
         ({"versions": {"1.0.0": None}}, "versions.1.0.0"),
@@ -274,6 +279,19 @@ def test_simple_contract() -> None:
     assert (contract.domain, contract.description) == ("eu.west", "Creates.")
     with pytest.raises(InvalidContract, match="emits"):
         create_simple_arvo_contract(uri="#/u", type="user.create", versions={"1.0.0": {"accepts": Add}})  # pyright: ignore[reportArgumentType] - on purpose
+    with pytest.raises(InvalidContract, match="metadata"):
+        create_simple_arvo_contract(
+            uri="#/u",
+            type="user.create",
+            versions={"1.0.0": {"accepts": Add, "emits": Result}},
+            metadata=5,  # pyright: ignore[reportArgumentType] - on purpose
+        )
+    with pytest.raises(InvalidContract, match="type"):
+        create_simple_arvo_contract(
+            uri="#/u",
+            type=1.5,  # pyright: ignore[reportArgumentType] - on purpose
+            versions={"1.0.0": {"accepts": Add, "emits": Result}},
+        )
     with pytest.raises(InvalidContract, match="three segments"):
         create_simple_arvo_contract(
             uri="#/user", type="user", versions={"1.0.0": {"accepts": Add, "emits": Result}}

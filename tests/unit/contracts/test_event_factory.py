@@ -91,7 +91,8 @@ def test_wrong_data_and_wrong_types_are_refused() -> None:
         factory.accepts(source="com.a.b", subject="s", data={"a": "x"})
     with pytest.raises(ContractViolation):
         factory.emits(source="com.a.b", subject="s", type="evt.calc.add.success", data={})
-    for type in ("evt.calc.add.other", "sys.com.calc.add.error"):
+    types: list[Any] = ["evt.calc.add.other", "sys.com.calc.add.error", None, ["evt.calc.add.success"]]
+    for type in types:
         with pytest.raises(ContractViolation, match="emits no"):
             factory.emits(source="com.a.b", subject="s", type=type, data={})
 

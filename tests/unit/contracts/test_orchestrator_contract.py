@@ -104,6 +104,8 @@ def test_an_init_model_may_bring_the_alias_itself() -> None:
             "versions.1.0.0.init",
         ),
         ({"name": None}, "name"),
+        ({"metadata": 5}, "metadata"),
+        ({"description": b"x"}, "description"),
         ({"versions": None}, "versions"),
         ({"versions": {"1.0.0": {"init": Init}}}, "versions.1.0.0.complete"),
         ({"versions": {"1.0.0": {"init": Init, "complete": 1}}}, "versions.1.0.0.emits.arvo.orc.calc.done"),

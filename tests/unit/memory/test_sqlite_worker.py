@@ -75,7 +75,7 @@ async def test_a_bad_query_does_not_fail_the_reads_beside_it(file: Path) -> None
         await asyncio.sleep(0)
         queries = [
             asyncio.create_task(memory.count()),
-            asyncio.create_task(memory.count(Find(status="\ud800"))),
+            asyncio.create_task(memory._backend.count(Find(status="\ud800"))),
             asyncio.create_task(memory.count()),
         ]
         await asyncio.sleep(0)

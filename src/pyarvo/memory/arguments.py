@@ -1,0 +1,165 @@
+"""What callers give beside ids and records, checked before any I/O: callers are not all typed."""
+
+from __future__ import annotations
+
+from typing import Final, TypeGuard
+
+from pyarvo.errors import InvalidOption, InvalidRecord
+from pyarvo.memory.backend import Find, Image
+from pyarvo.memory.contract import Lease, Step
+
+__all__ = [
+    "MAX_PAGE",
+    "check_after",
+    "check_age",
+    "check_cursor",
+    "check_find",
+    "check_image",
+    "check_lease",
+    "check_limit",
+    "check_reason",
+    "check_step",
+]
+
+MAX_PAGE: Final = 1_000
+_MAX_REASON_BYTES: Final = 4_096
+_MAX_VERSION: Final = 2**63 - 1
+
+# The years 1 to 9999: what every store's clock can be compared with.
+_MIN_TIME, _MAX_TIME = -62_135_596_800, 253_402_300_799
+
+
+def check_lease(lease: object, operation: str) -> None:
+    """
+    Refuse what is no lease, above all the None of an `acquire` that was denied.
+
+    Raises:
+        InvalidRecord: No `Lease`; it names *operation*.
+    """
+    if isinstance(lease, Lease):
+        return
+    what = (
+        type(lease).__name__
+        if lease is not None
+        else "None: `acquire` gives None when somebody else holds it"
+    )
+    raise InvalidRecord("lease", f"must be a Lease, is {what}", operation=operation)
+
+
+def check_step(step: object) -> None:
+    """
+    Refuse what is no step.
+
+    Raises:
+        InvalidRecord: No `Step`.
+    """
+    if not isinstance(step, Step):
+        raise InvalidRecord("step", f"must be a Step, is {type(step).__name__}")
+
+
+def check_image(image: object) -> None:
+    """
+    Refuse what is no whole instance.
+
+    Raises:
+        InvalidRecord: No `Image`.
+    """
+    if not isinstance(image, Image):
+        raise InvalidRecord("image", f"must be an Image, is {type(image).__name__}", operation="put")
+
+
+def check_find(what: object) -> Find:
+    """
+    Which instances; None = all that are not deleted.
+
+    Raises:
+        InvalidOption: No `Find`, or a field of it is of another type or out of its bounds.
+    """
+    if what is None:
+        return Find()
+    if not isinstance(what, Find):
+        raise InvalidOption("what", f"must be a Find, is {type(what).__name__}")
+    for name in ("orchestrator", "version", "status", "parent"):
+        _check_label(name, getattr(what, name))
+    for name in ("root", "held", "deleted"):
+        value: object = getattr(what, name)
+        if not (isinstance(value, bool) or (value is None and name != "deleted")):
+            raise InvalidOption(name, f"must be true or false, is {value!r}")
+    for name in ("updated_before", "updated_after"):
+        value = getattr(what, name)
+        if value is not None and not (_is_number(value) and _MIN_TIME <= value <= _MAX_TIME):
+            raise InvalidOption(name, "must be seconds since the epoch, in the years 1 to 9999")
+    return what
+
+
+def _check_label(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise InvalidOption(name, f"must be text, is {type(value).__name__}")
+    _check_unicode(name, value)
+
+
+def check_limit(limit: object) -> None:
+    """
+    Raises:
+        InvalidOption: No integer from 1 to 1,000.
+    """
+    if not _is_integer(limit) or not 1 <= limit <= MAX_PAGE:
+        raise InvalidOption("limit", f"must be 1 to {MAX_PAGE:,}, is {limit!r}")
+
+
+def check_cursor(cursor: object) -> None:
+    """
+    Raises:
+        InvalidOption: Not the cursor of a page.
+    """
+    if cursor is None:
+        return
+    if not (isinstance(cursor, str) and cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
+        raise InvalidOption("cursor", "is none of this memory's")
+
+
+def check_after(version: object) -> None:
+    """
+    Raises:
+        InvalidOption: No version: 0 or more, of 63 bits.
+    """
+    if not _is_integer(version) or not 0 <= version <= _MAX_VERSION:
+        raise InvalidOption("after", f"must be a version, 0 or more, is {version!r}")
+
+
+def check_age(older_than_s: object) -> None:
+    """
+    Raises:
+        InvalidOption: No number of seconds, 0 or more.
+    """
+    if not _is_number(older_than_s) or not older_than_s >= 0:
+        raise InvalidOption("older_than_s", "must be 0 or more seconds")
+
+
+def check_reason(reason: object) -> None:
+    """
+    Raises:
+        InvalidOption: No reason, or none that can be kept.
+    """
+    if not isinstance(reason, str) or not reason.strip():
+        raise InvalidOption("reason", "is needed, it is kept with the instance")
+    size = _check_unicode("reason", reason)
+    if size > _MAX_REASON_BYTES:
+        raise InvalidOption("reason", f"has {size:,} UTF-8 bytes, the limit is {_MAX_REASON_BYTES:,}")
+
+
+def _check_unicode(name: str, text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as exc:
+        raise InvalidOption(name, "holds a lone surrogate, which UTF-8 cannot carry") from exc
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
