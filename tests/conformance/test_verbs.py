@@ -149,12 +149,12 @@ async def test_v2_a_write_is_one_attempt_and_says_not_applied_or_unknown(
 
 async def test_v2_a_write_without_an_answer_is_unknown_at_the_deadline(place: Place) -> None:
     gate = asyncio.Event()
-    memory = place.open(faults=[fine, waits_for(gate)], suspends=True, deadline_s=30.0)
+    memory = place.open(faults=[fine, waits_for(gate)], suspends=True, deadline_s=3.0)
     assert await memory.lock("a")
     with standing() as advance:
         writing = asyncio.create_task(memory.write("a", {"n": 1}))
         await until(lambda: asked(memory) == ["Acquire", "Commit"])
-        advance(29.9)
+        advance(2.9)
         for _ in range(10):
             await asyncio.sleep(0)
         assert not writing.done()
