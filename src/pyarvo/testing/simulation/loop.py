@@ -208,18 +208,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)  # noqa: SLF001
 
     def run(self, done: Callable[[], bool], until: float) -> None:
-        """Run until *done*, or until nothing is left to do, or time is past *until*."""
+        """Run until *done* when time would pass, or until nothing is left to do, or time is past *until*."""
         ready, timers = self._ready, self._timers
-        while not done():
-            if ready:
+        while True:
+            while ready:
                 self._step(ready.popleft())
-            elif timers and timers[0][0] <= until:
-                when, _, callback = heappop(timers)
-                if not callback.cancelled():
-                    self._now = max(self._now, when)
-                    ready.append(callback)
-            else:
+            if done() or not timers or timers[0][0] > until:
                 return
+            when, _, callback = heappop(timers)
+            if not callback.cancelled():
+                self._now = max(self._now, when)
+                ready.append(callback)
 
     def _step(self, callback: _Callback) -> None:
         process = callback.process
