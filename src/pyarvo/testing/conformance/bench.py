@@ -9,6 +9,7 @@ from random import Random
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory import Lease, MachineMemory
 from pyarvo.testing.conformance.faults import Fault, FaultyBackend
 from pyarvo.testing.conformance.watched import History, Watched
@@ -112,16 +113,27 @@ class Bench:
         self._own.append(memory)
         return memory
 
-    def faulty(self, *faults: Fault, **options: Any) -> Watched:
+    async def faulty(self, *faults: Fault, **options: Any) -> Watched:
         """
         A memory whose calls to the store go as *faults* say, one after the other; then all go through.
 
-        Only for memories on pyarvo's `Backend`. By default it asks once for a lease.
+        Only for memories on pyarvo's `Backend`. By default it asks once for a lease. It is connected, so that no
+        attempt is spent on a connection that a busy machine opens slowly.
         """
         memory = self.fresh(**{"lock_attempts": 1, **options})
+        await self._connected(memory)
         inside: dict[str, Any] = memory.inner.__dict__
         self._faulty[memory] = inside["_backend"] = FaultyBackend(inside["_backend"], faults)
         return memory
+
+    async def _connected(self, memory: Watched, within_s: float = 10.0) -> None:
+        until = monotonic() + within_s
+        while True:
+            try:
+                return await memory.inner.ping()
+            except MemoryUnavailable:
+                if monotonic() > until:
+                    raise
 
     def sent(self, memory: Watched) -> list[str]:
         """The kinds of operations that a faulty memory has sent to the store."""

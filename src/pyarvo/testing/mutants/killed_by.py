@@ -354,6 +354,7 @@ KILLED_BY: Final = MappingProxyType(
             "base.roundtrip.04",
             "base.waiting.01",
         ),
+        "SomeHardlyGetATurn": ("base.concurrency.13",),
         "LockWaitsForLong": ("base.lease.12",),
         "LockDoesNotAskTwice": (
             "base.concurrency.01",

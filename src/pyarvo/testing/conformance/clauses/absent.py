@@ -88,7 +88,7 @@ async def corrupt_read(bench: Bench) -> None:
     id = bench.id()
     await bench.put(bench.open(), id, {"n": 1})
     for raw in (b"", b"null", b'{"n": ', b"\x01zstd", b"{\xff}", b"[]"):
-        memory = bench.faulty(faults.swaps(lambda _, raw=raw: raw))
+        memory = await bench.faulty(*[faults.swaps(lambda _, raw=raw: raw)] * 3)
         error = await bench.refused(memory.read(id), RecordCorrupt, f"read of the bytes {raw!r}")
         bench.equal((error.id, error.operation), (id, "read"), "id and operation of the error")
 
@@ -102,7 +102,7 @@ async def corrupt_acquire(bench: Bench) -> None:
     id = bench.id()
     other = bench.open()
     await bench.put(other, id, {"n": 1})
-    memory = bench.faulty(faults.swaps(lambda _: b"{"))
+    memory = await bench.faulty(faults.swaps(lambda _: b"{"))
     await bench.refused(memory.acquire(id), RecordCorrupt, "acquire of corrupt bytes")
     await memory.close()
     lease = await bench.until_held(other, id, within_s=3.0)
@@ -116,7 +116,7 @@ async def corrupt_acquire(bench: Bench) -> None:
 )
 async def away_is_not_absent(bench: Bench) -> None:
     id = bench.id()
-    memory = bench.faulty(faults.away, faults.away, faults.away)
+    memory = await bench.faulty(faults.away, faults.away, faults.away)
     error = await bench.refused(memory.read(id), MemoryUnavailable, "read of a store that is away")
     bench.equal((error.id, error.operation), (id, "read"), "id and operation of the error")
     bench.equal(await memory.read(id), None, "read once the store is back")

@@ -19,7 +19,7 @@ STEP = Step("k", ({"id": "1"},))
 
 async def _unknown(bench: Bench, fault: faults.Fault, **options: Any) -> tuple[Watched, Lease]:
     """A commit whose outcome nobody knows."""
-    memory = bench.faulty(faults.passes, fault, deadline_s=0.4)
+    memory = await bench.faulty(faults.passes, fault, deadline_s=0.4)
     lease = await bench.held(memory, bench.id())
     await bench.refused(
         memory.commit(lease, {"n": 1}, step=STEP, **options), WriteOutcomeUnknown, "the commit"
@@ -44,7 +44,7 @@ async def _once(bench: Bench, id: str) -> None:
 )
 async def write_away(bench: Bench) -> None:
     id = bench.id()
-    memory = bench.faulty(faults.passes, faults.away)
+    memory = await bench.faulty(faults.passes, faults.away)
     await bench.locked(memory, id)
     error = await bench.refused(
         memory.write(id, {"n": 1}), MemoryUnavailable, "a write to a store that is away"
@@ -61,7 +61,7 @@ async def write_away(bench: Bench) -> None:
 )
 async def write_lost(bench: Bench) -> None:
     id = bench.id()
-    memory = bench.faulty(faults.passes, faults.lost)
+    memory = await bench.faulty(faults.passes, faults.lost)
     await bench.locked(memory, id)
     error = await bench.refused(
         memory.write(id, {"n": 1}), WriteOutcomeUnknown, "a write whose answer was lost"
@@ -83,7 +83,7 @@ async def write_lost(bench: Bench) -> None:
 )
 async def write_hangs(bench: Bench) -> None:
     id = bench.id()
-    memory = bench.faulty(faults.passes, faults.hangs, deadline_s=0.3)
+    memory = await bench.faulty(faults.passes, faults.hangs, deadline_s=0.3)
     await bench.locked(memory, id)
     began = monotonic()
     await bench.refused(memory.write(id, {"n": 1}), WriteOutcomeUnknown, "a write that is never answered")
@@ -97,7 +97,7 @@ async def write_hangs(bench: Bench) -> None:
     Kind.FAULT,
 )
 async def commit_away(bench: Bench) -> None:
-    memory = bench.faulty(faults.passes, faults.away)
+    memory = await bench.faulty(faults.passes, faults.away)
     lease = await bench.held(memory, bench.id())
     await bench.refused(memory.commit(lease, {"n": 1}, step=STEP), MemoryUnavailable, "the commit")
     bench.equal(bench.sent(memory), ["Acquire", "Commit"], "what the store was asked")
@@ -184,7 +184,7 @@ async def one_write(bench: Bench) -> None:
 @clause("backend.faults.27", "a record that is refused costs the store no call", Kind.FAULT)
 async def refused_before(bench: Bench) -> None:
     id = bench.id()
-    memory = bench.faulty()
+    memory = await bench.faulty()
     await bench.locked(memory, id)
     wrong: tuple[Any, ...] = ([], {"a": float("nan")}, {"a": {1}})
     for record in wrong:

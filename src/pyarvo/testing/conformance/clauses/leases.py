@@ -319,7 +319,7 @@ async def refused_record(bench: Bench) -> None:
     "a record over the limit is RecordTooLarge, with size and limit, before any call of the store",
 )
 async def too_large(bench: Bench) -> None:
-    memory = bench.faulty(record_limit=1_024)
+    memory = await bench.faulty(record_limit=1_024)
     lease = await bench.held(memory, bench.id())
     over = 1_024 - len('{"t":""}') + 1
     error = await bench.refused(

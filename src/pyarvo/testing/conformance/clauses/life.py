@@ -61,7 +61,7 @@ async def opened_at_once(bench: Bench) -> None:
 )
 async def close_waits(bench: Bench) -> None:
     gate = asyncio.Event()
-    memory = bench.faulty(faults.passes, faults.waits(gate))
+    memory = await bench.faulty(faults.passes, faults.waits(gate))
     lease = await bench.held(memory, bench.id())
     committing = asyncio.create_task(memory.commit(lease, {"n": 1}))
     await asyncio.sleep(0.05)

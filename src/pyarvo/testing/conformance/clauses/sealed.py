@@ -49,7 +49,7 @@ async def _refused_after(bench: Bench, change: Callable[[bytes], bytes], what: s
     await memory.commit(await bench.held(memory, id), {"n": 1, "text": "x" * 50})
     bench.equal(await memory.read(id), {"n": 1, "text": "x" * 50}, "the record that came back")
     # For every attempt: a busy machine may make more than one of them.
-    damaged = bench.faulty(*[faults.swaps(change)] * _ATTEMPTS, codec=_SIGNED)
+    damaged = await bench.faulty(*[faults.swaps(change)] * _ATTEMPTS, codec=_SIGNED)
     await bench.refused(damaged.read(id), RecordCorrupt, f"read of {what}")
     await bench.refused(damaged.acquire(id), RecordCorrupt, f"acquire of {what}")
 
@@ -91,7 +91,7 @@ async def rollback(bench: Bench) -> None:
     for n in range(2):
         await memory.commit(await bench.held(memory, id), {"n": n})
     earlier = _SIGNED.encode(b'{"n":0}', Where(id, 1))
-    damaged = bench.faulty(*[faults.swaps(lambda _: earlier)] * _ATTEMPTS, codec=_SIGNED)
+    damaged = await bench.faulty(*[faults.swaps(lambda _: earlier)] * _ATTEMPTS, codec=_SIGNED)
     await bench.refused(damaged.read(id), RecordCorrupt, "read of an earlier version")
 
 
