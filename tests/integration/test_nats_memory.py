@@ -497,17 +497,14 @@ async def test_a_lease_ends_by_the_servers_clock_whatever_ours_says(
     async with NatsMachineMemory(server, bucket=bucket) as other:
         monkeypatch.setattr("time.time", lambda: 0.0)
         first, second = _backend(memory), _backend(other)
-        (granted,) = await first.execute([Acquire("a", "t1", 0.25)])
-        assert isinstance(granted, Acquired)
-        (refused,) = await second.execute([Acquire("a", "t2", 5.0)])
-        assert isinstance(refused, Denied)
         started = monotonic()
-        while isinstance(refused, Denied):
-            (refused,) = await second.execute([Acquire("a", "t2", 5.0)])
-            assert monotonic() - started < 5
-        assert isinstance(refused, Acquired)
-        assert refused.fence == 2
-        assert 0.1 < monotonic() - started < 1.0
+        (granted,) = await first.execute([Acquire("a", "t1", 0.5)])
+        assert isinstance(granted, Acquired)
+        while isinstance(answer := (await second.execute([Acquire("a", "t2", 5.0)]))[0], Denied):
+            assert monotonic() - started < 20
+        assert isinstance(answer, Acquired)
+        assert answer.fence == 2
+        assert monotonic() - started > 0.45
 
 
 async def test_a_lease_granted_by_a_process_whose_estimate_runs_ahead_is_respected(

@@ -27,7 +27,7 @@ from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.postgres import PostgresMachineMemory
 from pyarvo.memory.postgres.connections import connect
 
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 KILLS = int(os.environ.get("PYARVO_TEST_KILLS", "4"))
 
 

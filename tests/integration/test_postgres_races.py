@@ -214,7 +214,7 @@ async def test_a_locked_row_holds_nobody_else_up(race: Race) -> None:
             *(memory.commit(lease, {"n": 1}, step=Step("k")) for lease in leases if lease),
             return_exceptions=True,
         )
-        assert monotonic() - started < 0.25 + 0.25  # the wait for the row, and room for a busy machine
+        assert monotonic() - started < 4.0  # one wait of 0.25 s for the row, not one for each of the 30
         refused = [n for n, outcome in enumerate(done) if outcome != 1]
         assert refused == [7]
         fault = done[7]

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from tests.journals import whole_journal
+from tests.loop_time import waited
 from tests.servers.proxy import Proxy
 from tests.servers.redis import RIGHTS, RedisServer, backend_of, free_ports, keys_in, running, stored, until
 
@@ -77,20 +78,19 @@ async def test_nobody_there(server: RedisServer) -> None:
             assert caught.value.transient
             assert "secret" not in str(caught.value)
             assert caught.value.__cause__ is not None
-        assert time.monotonic() - started < 5.0
+        assert time.monotonic() - started < 20.0
 
 
 async def test_a_silent_server_is_given_up_and_found_again(server: RedisServer) -> None:
-    async with RedisMachineMemory(server.url, deadline_s=0.3) as memory:
+    async with RedisMachineMemory(server.url, deadline_s=2.0) as memory:
         await stored(memory)
         lease = await memory.acquire("x")
         assert lease is not None
         server.pause()
         try:
-            started = time.monotonic()
-            with pytest.raises(MemoryUnavailable):
+            with waited() as total, pytest.raises(MemoryUnavailable):
                 await memory.read("x")
-            assert time.monotonic() - started < 1.5
+            assert total.seconds < 1.0
             with pytest.raises(WriteOutcomeUnknown):
                 await memory.commit(lease, {"b": 2})
             assert await memory.release(lease) is False
@@ -102,7 +102,7 @@ async def test_a_silent_server_is_given_up_and_found_again(server: RedisServer) 
 
 async def _settled(memory: RedisMachineMemory, version: int) -> bool:
     """Whether the commit that the server got while it slept took effect, and the memory works on."""
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 20.0
     while time.monotonic() < deadline:
         try:
             instance = await memory.get("x")
@@ -138,7 +138,7 @@ async def test_killed_under_load_no_acknowledged_write_is_lost(server: RedisServ
     unknown = 0
     over = asyncio.Event()
 
-    async with RedisMachineMemory(server.url, deadline_s=10.0) as memory:
+    async with RedisMachineMemory(server.url, deadline_s=10.0, lease_ttl_s=1.0) as memory:
 
         async def work(id: str) -> None:
             nonlocal under_way, unknown
@@ -148,7 +148,8 @@ async def test_killed_under_load_no_acknowledged_write_is_lost(server: RedisServ
                     lease = await memory.acquire(id)
                 except MemoryUnavailable:
                     continue
-                assert lease is not None, "nobody else works on it, and its last lease was given up"
+                if lease is None:  # granted to an acquire whose answer was lost
+                    continue
                 assert lease.version == len(log[id])
                 while True:
                     under_way += 1
@@ -184,17 +185,22 @@ async def test_killed_under_load_no_acknowledged_write_is_lost(server: RedisServ
 
 
 async def _step(memory: RedisMachineMemory, n: int) -> None:
-    lease = await memory.acquire("x")
-    assert lease is not None
+    until = time.monotonic() + 20.0
+    while (lease := await memory.acquire("x")) is None:  # a kill may keep an acquire and lose its commit
+        assert time.monotonic() < until
     assert await memory.commit(lease, {"n": n}, step=Step(f'["s","{n}"]')) == n
 
 
 async def test_with_a_log_synced_each_second_what_is_older_is_there(tmp_path: Path) -> None:
     with running(tmp_path, "--appendonly", "yes", "--appendfsync", "everysec") as server:
-        async with RedisMachineMemory(server.url) as memory:
+        async with RedisMachineMemory(server.url, lease_ttl_s=1.0) as memory:
             for n in range(1, 4):
                 await _step(memory, n)
             await asyncio.sleep(1.5)  # the log of these was synced meanwhile; of the next it may not be
+            written = "aof_buffer_length:0"
+            await asyncio.to_thread(
+                until, lambda: written in server.command("INFO", "persistence"), "written"
+            )
             await _step(memory, 4)
             server.kill()
             await asyncio.to_thread(server.start)

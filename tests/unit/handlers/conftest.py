@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from pyarvo.handlers import (
     ResumableResult,
     create_arvo_resumable,
 )
-from pyarvo.memory import Lease, Record, SimpleMachineMemory, Step
+from pyarvo.memory import Lease, Record, SimpleMachineMemory, Step, contract
 
 
 class Add(BaseModel):
@@ -131,8 +130,8 @@ class FaultyMemory:
     A leased memory around a whole one.
 
     `faults` names operations and what they raise; "commit after" raises once the commit was applied. `calls` lists
-    what was asked. With `pauses`, every call suspends before and after it takes effect. `ttl_s` and `age_s` are the
-    length and the age of the leases as their holder sees them.
+    what was asked. With `pauses`, every call suspends before and after it takes effect. `ttl_s` is the length of the
+    leases as their holder sees it.
     """
 
     def __init__(self) -> None:
@@ -141,7 +140,6 @@ class FaultyMemory:
         self.calls: list[str] = []
         self.pauses = False
         self.ttl_s: float | None = None
-        self.age_s = 0.0
         self.renewed = asyncio.Event()
 
     async def _begin(self, operation: str) -> None:
@@ -178,7 +176,7 @@ class FaultyMemory:
             version=lease.version,
             data=lease.data,
             ttl_s=self.ttl_s,
-            sent_at=monotonic() - self.age_s,
+            sent_at=contract.monotonic(),  # virtual, where the test's time is
         )
 
     async def commit(
