@@ -320,3 +320,88 @@ def test_a_drivers_error_means(
     assert fault.__cause__ is error
     assert getattr(fault, "transient", None) is transient
     assert "memory.db: what SQLite says" in str(fault)
+
+
+# --- a file that is no longer there, or no longer the same -------------------------------------------------------
+
+
+def move(path: Path, to: Path) -> None:
+    path.rename(to)
+
+
+def is_there(path: Path) -> bool:
+    return path.exists()
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+async def test_a_file_that_went_away_under_an_open_memory_takes_no_write_and_gives_no_answer(
+    file: Path, what: str
+) -> None:
+    aside, other = file.with_name("aside.db"), file.with_name("other.db")
+    shutil.copy(file, other)
+    async with SqliteMachineMemory(file, lock_attempts=1) as memory:
+        lease = await memory.acquire("a0")
+        assert lease is not None
+        move(file, aside)
+        if what == "replaced":
+            move(other, file)
+        for call in (
+            lambda: memory.commit(lease, {"lost": True}),
+            lambda: memory.acquire("a1"),
+            lambda: memory.read("a0"),
+            lambda: memory.get("a0"),
+            memory.ping,
+        ):
+            with pytest.raises(MemoryUnavailable, match=f"was {what} while it was open") as caught:
+                await call()
+            assert not caught.value.transient
+        assert is_there(file) is (what == "replaced")
+        move(aside, file)
+        assert await memory.commit(lease, {"kept": True}) == 2
+    async with SqliteMachineMemory(file) as memory:
+        assert await memory.read("a0") == {"kept": True}
+
+
+async def test_a_file_that_went_away_before_the_first_write_is_not_made_anew(file: Path) -> None:
+    async with SqliteMachineMemory(file, lock_attempts=1) as memory:
+        assert await memory.read("a0") == record("a0")
+        move(file, file.with_name("aside.db"))
+        with pytest.raises(MemoryUnavailable, match="was removed while it was open"):
+            await memory.acquire("a0")
+    assert not is_there(file)
+
+
+async def test_a_relative_path_is_the_same_file_wherever_the_process_goes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
+    async with SqliteMachineMemory(file.name) as memory:
+        monkeypatch.chdir("/")
+        assert await memory.read("a0") == record("a0")
+        assert await memory.acquire("a0") is not None
+
+
+# --- text that is none --------------------------------------------------------------------------------------------
+
+
+async def test_damaged_text_in_the_schema_is_a_typed_fault(file: Path) -> None:
+    raw = bytearray(content(file))
+    at = raw.index(b"CREATE TABLE")
+    raw[at + 3] = (
+        0xF1  # in the middle of a word of SQL: SQLite quotes it in its message, which then is no UTF-8
+    )
+    put(file, raw)
+    fault = await fault_at(file)
+    assert isinstance(fault, RecordCorrupt)
+    assert content(file) == bytes(raw)
+
+
+async def test_damaged_text_in_a_row_is_a_typed_fault(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE instance SET holder = CAST(x'ff41' AS TEXT)")
+        connection.commit()
+    async with SqliteMachineMemory(file) as memory:
+        with pytest.raises(RecordCorrupt):
+            await memory.get("a0")
+        with pytest.raises(RecordCorrupt):
+            await memory.instances()

@@ -70,9 +70,12 @@ def parse_url(url: str) -> tuple[str, dict[str, str]]:
     if parts.fragment:
         raise InvalidOption("url", "has a fragment (#...); write # as %23")
     try:
-        query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as exc:
         raise InvalidOption("url", "has a query that is not name=value&name=value") from exc
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        raise InvalidOption("url", "names an option twice")
     return scheme.lower(), query
 
 

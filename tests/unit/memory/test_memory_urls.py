@@ -85,6 +85,7 @@ async def test_options_have_the_same_names_in_the_url_and_the_keywords_win() -> 
         ("sqlite://[x/y.db", "url", "is none"),
         ("sqlite:///x.db#part", "url", "fragment"),
         ("sqlite:///x.db?journal", "url", "name=value"),
+        ("sqlite:///x.db?journal=5&journal=6", "url", "twice"),
         ("sqlite:///a%00b", "path", "must name a file"),
         ("sqlite:///:memory:", "path", "must name a file"),
         ("sqlite:///x.db?path=y.db", "path", "stands in the URL"),
@@ -201,3 +202,20 @@ async def test_a_built_in_scheme_cannot_be_taken_over() -> None:
 def test_the_built_in_schemes_are_registered_too() -> None:
     registered = {entry.name for entry in importlib.metadata.entry_points(group=urls.GROUP)}
     assert {"memory", "sqlite"} <= registered
+
+
+@pytest.mark.parametrize("path", [None, 5, [], "", "a\0b", "\ud800"], ids=ascii)
+def test_a_path_that_names_no_file_is_refused(path: Any) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        SqliteMachineMemory(path)
+    assert caught.value.option == "path"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("prefix", None), ("prefix", 5), ("prefix", b"x"), ("tls", "perhaps"), ("tls", 1), ("tls_ca_file", 5)],
+)
+def test_an_option_of_redis_of_another_type_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        open_memory("redis://127.0.0.1", **{name: value})
+    assert caught.value.option == name

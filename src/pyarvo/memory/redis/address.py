@@ -74,6 +74,11 @@ class RedisOptions:
     sentinel_password: str = ""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, bool | str) and type(value) is not type(field.default):
+                kind = "text" if isinstance(field.default, str) else "true or false"
+                raise InvalidOption(field.name, f"must be {kind}, is {value!r}")
         prefix = self.prefix
         if not 1 <= len(prefix) <= 64 or not prefix.isprintable() or "{" in prefix or "}" in prefix:
             raise InvalidOption(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Unpack, get_args
+from typing import Any, Unpack, cast, get_args
 from urllib.parse import unquote
 
 from pyarvo.errors import InvalidOption
@@ -45,14 +45,25 @@ class SqliteMachineMemory(LeasedMemory):
         clock: Callable[[], float] = time.time,
         **options: Unpack[OptionFields],
     ) -> None:
-        name = os.fsdecode(path)
-        if not name or name == ":memory:" or "\0" in name:
-            raise InvalidOption("path", f"must name a file, is {name!r}")
+        name = _file_name(path)
         if synchronous not in get_args(Synchronous):
             raise InvalidOption("synchronous", f"must be full or normal, is {synchronous!r}")
         check_clock(clock)
         parsed = MemoryOptions.of(options)
         super().__init__(SqliteBackend(name, parsed, synchronous, clock), parsed)
+
+
+def _file_name(path: object) -> str:
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise InvalidOption("path", f"must name a file, is {path!r}")
+    name = os.fsdecode(cast("os.PathLike[str]", path))
+    if not name or name == ":memory:" or "\0" in name:
+        raise InvalidOption("path", f"must name a file, is {name!r}")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as exc:
+        raise InvalidOption("path", "holds a lone surrogate, which no file name has") from exc
+    return name
 
 
 def open_sqlite(url: str, **options: Any) -> SqliteMachineMemory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -11,8 +12,8 @@ from pyarvo.errors import MemoryFault, WriteOutcomeUnknown
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import JournalEntry, Op, Outcome, Read
 from pyarvo.memory.options import MemoryOptions
-from pyarvo.memory.sqlite.connection import Synchronous, begin, connect
-from pyarvo.memory.sqlite.faults import fault_of, is_busy
+from pyarvo.memory.sqlite.connection import OpenedFile, Synchronous, begin, connect
+from pyarvo.memory.sqlite.faults import DRIVER_ERRORS, fault_of, is_busy
 from pyarvo.memory.sqlite.store import Store
 from pyarvo.memory.sqlite.worker import Job, Worker
 
@@ -49,7 +50,10 @@ class SqliteBackend:
     def __init__(
         self, path: str, options: MemoryOptions, synchronous: Synchronous, clock: Callable[[], float]
     ) -> None:
-        self._path = path
+        self._path = str(
+            Path(path).absolute()
+        )  # so that it stays the same file when the process goes elsewhere
+        self._file = OpenedFile(self._path)
         self._options = options
         self._synchronous: Synchronous = synchronous
         self._clock = clock
@@ -100,15 +104,18 @@ class SqliteBackend:
 
     def _connect(self) -> tuple[sqlite3.Connection, Store]:
         within_s = self._options.deadline_s * _PATIENCE
+        self._file.check()  # before: connecting makes a file that is not there
         connection = connect(self._path, self._synchronous, within_s)
+        self._file.opened()
         return connection, Store(connection, self._options)
 
     def _read_jobs(self, jobs: list[Job[Reading]]) -> None:
         for job in jobs:
             try:
+                self._file.check()
                 _, store = self._reading.get()
                 job.result = job.work(store)
-            except sqlite3.Error as error:
+            except DRIVER_ERRORS as error:
                 job.fault = fault_of(error, self._path)
                 self._reading.drop_unless(is_busy(error))
             except Exception as error:  # noqa: BLE001 - it is that caller's; the jobs beside it have none
@@ -137,6 +144,7 @@ class SqliteBackend:
 
     def _transaction(self, ops: Sequence[Op], until: float) -> list[Outcome | MemoryFault]:
         """All of *ops* in one transaction, durable when this returns."""
+        self._file.check()
         committing = False
         try:
             connection, store = self._writing.get()
@@ -148,7 +156,7 @@ class SqliteBackend:
                 self._sweep_at = now + _SWEEP_EVERY_S
             committing = True
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except DRIVER_ERRORS as error:
             fault = fault_of(error, self._path, committing=committing)
             self._writing.drop_unless(is_busy(error))
             raise fault from error

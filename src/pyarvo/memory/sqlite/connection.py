@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pyarvo.errors import ForeignStore, MemoryUnavailable, SchemaTooNew
@@ -17,6 +18,7 @@ __all__ = [
     "APPLICATION_ID",
     "OLDEST_SQLITE",
     "SCHEMA_VERSION",
+    "OpenedFile",
     "Synchronous",
     "begin",
     "connect",
@@ -31,6 +33,45 @@ _WAL_PAGES: Final = 4_000
 Synchronous = Literal["full", "normal"]
 
 T = TypeVar("T")
+
+
+class OpenedFile:
+    """
+    Which file stands behind a path: what is written to a file that was removed or replaced is lost with the process.
+
+    Args:
+        path: Absolute.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._identity: tuple[int, int] | None = None
+
+    def opened(self) -> None:
+        """A connection to it was made."""
+        if self._identity is None:
+            found = self._path.stat()
+            self._identity = (found.st_dev, found.st_ino)
+
+    def check(self) -> None:
+        """
+        Raises:
+            MemoryUnavailable: Another file, or none, is there now.
+        """
+        if self._identity is None:
+            return
+        try:
+            found = self._path.stat()
+        except OSError as exc:
+            raise self._fault("removed") from exc
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise self._fault("replaced")
+
+    def _fault(self, what: str) -> MemoryUnavailable:
+        return MemoryUnavailable(
+            f"{self._path} was {what} while it was open; put the file back, or open the memory anew",
+            transient=False,
+        )
 
 
 def connect(path: str, synchronous: Synchronous, within_s: float) -> sqlite3.Connection:

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from pyarvo.errors import ForeignStore, MemoryUnavailable
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
 from pyarvo.memory.sqlite.connection import APPLICATION_ID, OLDEST_SQLITE, SCHEMA_VERSION
-from pyarvo.memory.sqlite.faults import fault_of
+from pyarvo.memory.sqlite.faults import DRIVER_ERRORS, fault_of
 
 __all__ = ["examine"]
 
@@ -51,7 +51,7 @@ def _findings(path: str, options: Mapping[str, str]) -> Iterator[Finding]:
     connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=_WAIT_S)
     try:
         yield from _of_file(connection, path)
-    except sqlite3.Error as error:
+    except DRIVER_ERRORS as error:
         raise fault_of(error, path) from error
     finally:
         connection.close()

@@ -7,10 +7,17 @@ from typing import Final
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable, RecordCorrupt, WriteOutcomeUnknown
 
-__all__ = ["fault_of", "is_busy"]
+__all__ = ["DRIVER_ERRORS", "fault_of", "is_busy"]
+
+# In a damaged file the driver also meets text that is none, in rows and in SQLite's own messages.
+DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+DriverError = sqlite3.Error | UnicodeDecodeError
 
 _BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL", "SQLITE_SCHEMA")
 _CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+
+# Python's own error for a column of text that is no UTF-8; it has no name.
+_NO_TEXT: Final = "Could not decode to UTF-8"
 
 # A failed write of the log leaves no commit mark in it; after any other I/O error of a COMMIT, a failed sync above
 # all, the mark may be on disk or not.
@@ -29,12 +36,12 @@ _HINTS: Final = {
 }
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: DriverError) -> bool:
     """Whether asking again in a moment may help."""
     return _name(error).startswith(_BUSY)
 
 
-def fault_of(error: sqlite3.Error, path: str, *, committing: bool = False) -> MemoryFault:
+def fault_of(error: DriverError, path: str, *, committing: bool = False) -> MemoryFault:
     """
     The fault to raise for *error*, its cause set.
 
@@ -59,5 +66,7 @@ def fault_of(error: sqlite3.Error, path: str, *, committing: bool = False) -> Me
     return fault
 
 
-def _name(error: sqlite3.Error) -> str:
+def _name(error: DriverError) -> str:
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT):
+        return _CORRUPT[0]
     return str(getattr(error, "sqlite_errorname", ""))
