@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from pyarvo.demo.servers.process import ServerFailed, ServerMissing, until
+from pyarvo.demo.servers.process import ServerFailed, ServerMissing, free_ports, until
 
 __all__ = ["NatsServer", "binary", "create_durable"]
 
@@ -41,7 +41,7 @@ class NatsServer:
 
         name: Of the server.
 
-        port: To listen on; 0 = any that is free.
+        port: To listen on; 0 = one that is free.
 
         settings: Lines of configuration.
 
@@ -62,8 +62,7 @@ class NatsServer:
     ) -> None:
         self.directory = directory
         self.name = name
-        self.port = port
-        self.monitor = 0
+        self.port, self.monitor = (port, *free_ports(1)) if port else free_ports(2)
         sync = "always" if durable else "2m"
         store = f'jetstream {{ store_dir: "{directory}", sync_interval: {sync} }}'
         self._settings = [*([store] if jetstream else []), *settings]
@@ -86,10 +85,10 @@ class NatsServer:
             old.unlink()
         config = self.directory / "server.conf"
         config.write_text("\n".join([f"server_name: {self.name}", *self._settings]))
-        command = [str(binary()), "-c", str(config), "-a", "127.0.0.1", "-p", str(self.port or -1)]
+        command = [str(binary()), "-c", str(config), "-a", "127.0.0.1", "-p", str(self.port)]
         with (self.directory / "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own server
-                [*command, "-m", str(self.monitor or -1), "--ports_file_dir", str(self.directory)],
+                [*command, "-m", str(self.monitor), "--ports_file_dir", str(self.directory)],
                 stdout=log,
                 stderr=log,
             )

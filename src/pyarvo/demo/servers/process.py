@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from typing import Final, Protocol
 
 from pyarvo.errors import ArvoError
 
 __all__ = ["Server", "ServerFailed", "ServerMissing", "free_ports", "until"]
 
-# A cluster's bus listens 10,000 above; that must be a port too.
-_HIGHEST_PORT: Final = 55_000
+# Below those that systems give to connections: none of them takes the port of a server that is killed and started
+# again, or connects to itself there meanwhile. A cluster's bus listens 10,000 above.
+_PORTS: Final = range(10_000, 32_000)
+# Processes that look at the same moment look in different places.
+_STRIDE: Final = 199
+
+_tried = count()
 
 
 class ServerFailed(ArvoError):
@@ -58,19 +66,13 @@ def until(done: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on; for clusters also with their bus ports, 10,000 above, valid."""
-    held: list[socket.socket] = []
+def free_ports(wanted: int) -> list[int]:
+    """As many loopback ports that nobody listens on, each another than this process got before."""
     ports: list[int] = []
-    try:
-        while len(ports) < count:
-            one = socket.socket()
-            held.append(one)
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            if port < _HIGHEST_PORT:
-                ports.append(port)
-    finally:
-        for one in held:
-            one.close()
+    while len(ports) < wanted:
+        port = _PORTS[(os.getpid() * _STRIDE + next(_tried)) % len(_PORTS)]
+        with socket.socket() as one, suppress(OSError):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+            one.bind(("127.0.0.1", port))
+            ports.append(port)
     return ports
