@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from tests.servers.nats import nats_url
-from tests.servers.postgres import new_schema, shared_server
+from tests.servers.postgres import new_schema, postgres_url
 from tests.servers.redis import redis_url
 
-from pyarvo.memory import LeasedMemory, open_memory
 from pyarvo.testing.conformance import Factory, MachineMemoryConformance
-from pyarvo.testing.conformance.stores import shared_simple
+from pyarvo.testing.conformance.stores import opening, server_of, shared_simple
 
 EVERYTHING = ("base", "leased", "query", "backend")
-
-
-def opening(url: str, **place: str) -> Factory:
-    def factory(**options: Any) -> LeasedMemory:
-        return open_memory(url, **place, **options)
-
-    return factory
+ON_SERVER = (*EVERYTHING, "network")
 
 
 @pytest.fixture(scope="module")
@@ -51,31 +43,41 @@ class TestSqlite(MachineMemoryConformance):
 
     @pytest.fixture
     def memory_factory(self, tmp_path: Path) -> Factory:
-        return opening(f"sqlite:///{tmp_path}/kit.db")
+        return opening(f"sqlite:///{tmp_path}/kit.db", {})
 
 
 class TestRedis(MachineMemoryConformance):
-    levels = EVERYTHING
+    levels = ON_SERVER
 
     @pytest.fixture
     def memory_factory(self, redis_server: str) -> Factory:
-        place = uuid4().hex
-        return opening(redis_server, prefix=place)
+        return opening(redis_server, {"prefix": uuid4().hex})
+
+    @pytest.fixture
+    def memory_server(self, redis_server: str) -> str | None:
+        return server_of(redis_server)
 
 
 class TestPostgres(MachineMemoryConformance):
-    levels = EVERYTHING
+    levels = ON_SERVER
 
     @pytest.fixture
     def memory_factory(self) -> Factory:
-        url, place = shared_server().url, new_schema()
-        return opening(url, schema=place)
+        # A pool of two, half of what users get: callers that wait must not hold connections.
+        return opening(postgres_url(), {"schema": new_schema(), "pool_size": 2})
+
+    @pytest.fixture
+    def memory_server(self) -> str | None:
+        return server_of(postgres_url())
 
 
 class TestNats(MachineMemoryConformance):
-    levels = EVERYTHING
+    levels = ON_SERVER
 
     @pytest.fixture
     def memory_factory(self, nats_server: str) -> Factory:
-        place = f"kit-{uuid4().hex}"
-        return opening(nats_server, bucket=place)
+        return opening(nats_server, {"bucket": f"kit-{uuid4().hex}"})
+
+    @pytest.fixture
+    def memory_server(self, nats_server: str) -> str | None:
+        return server_of(nats_server)

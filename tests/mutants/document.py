@@ -8,7 +8,7 @@ from pyarvo.testing.mutants import FAULTS, MUTANTS, Mutant
 
 __all__ = ["mutants_page"]
 
-_LEVELS = ("base", "leased", "query", "backend")
+_LEVELS = ("base", "leased", "query", "backend", "network")
 
 _HEAD = """\
 # The mutants, and the clauses that find them

@@ -47,16 +47,18 @@ async def test_each_is_found_with_every_seed(begin: int, stores: Stores) -> None
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis", "verbs"])
 async def test_right_memories_pass_what_finds_the_mutants(kind: str, stores: Stores, tmp_path: Path) -> None:
-    report = await validate(_right(kind, stores, tmp_path), only=_NAMED)
+    factory, server = _right(kind, stores, tmp_path)
+    report = await validate(factory, only=_NAMED, server=server)
     assert [f"{each.id}: {each.reason}" for each in report.clauses if each.outcome != "passed"] == []
 
 
-def _right(kind: str, stores: Stores, directory: Path) -> Factory:
+def _right(kind: str, stores: Stores, directory: Path) -> tuple[Factory, str | None]:
     if kind == "verbs":
-        return partial(FourVerbs, FourVerbs.place())
-    if kind == "memory":
-        return honest(InMemory())
-    return honest(OnServer(stores.redis) if kind == "redis" else InFile(directory / "right.db"))
+        return partial(FourVerbs, FourVerbs.place()), None
+    store = {"memory": InMemory(), "sqlite": InFile(directory / "right.db"), "redis": OnServer(stores.redis)}[
+        kind
+    ]
+    return honest(store), store.server
 
 
 async def test_what_is_known_of_the_typescript_memories_is_found() -> None:
@@ -76,7 +78,7 @@ def test_there_are_enough_of_them_and_each_says_what_it_does() -> None:
         assert mutant.killed_by, mutant.name
         assert set(mutant.killed_by) <= known, mutant.name
         assert mutant.lie.endswith("."), mutant.name
-    assert {mutant.level for mutant in MUTANTS} == {"base", "leased", "query", "backend"}
+    assert {mutant.level for mutant in MUTANTS} == {"base", "leased", "query", "backend", "network"}
     assert len({mutant.lie for mutant in MUTANTS}) == len(MUTANTS)
 
 

@@ -74,8 +74,8 @@ async def _validated(
     url: str, levels: Sequence[Level] | None, only: Sequence[str] | None, seed: int
 ) -> Report:
     try:
-        async with factory_of(url) as factory:
-            return await validate(factory, levels=levels or None, only=only or None, seed=seed)
+        async with factory_of(url) as (factory, server):
+            return await validate(factory, levels=levels or None, only=only or None, seed=seed, server=server)
     except OSError as error:
         raise InvalidOption(
             "url", f"no place for the kit at {redacted(url)}: {error.strerror or error}"

@@ -13,7 +13,7 @@ import pytest
 from pyarvo.errors import InvalidOption
 from pyarvo.memory import LeasedMemory, MachineMemory
 from pyarvo.testing.conformance import Factory, Level, Outcome, Report, validate
-from pyarvo.testing.conformance.stores import shared_simple
+from pyarvo.testing.conformance.stores import by_way_of, server_of, shared_simple
 
 
 class Careless:
@@ -119,6 +119,43 @@ async def test_what_is_declared_and_missing_fails() -> None:
     assert [each.id for each in missing] == [each.id for each in report.clauses if each.level is Level.LEASED]
     assert len(missing) >= 8
     assert report.counted(Outcome.PASSED) == 1
+
+
+async def test_without_the_address_of_its_server_the_network_is_missing() -> None:
+    report = await validate(four_verbs(), levels=["base", "network"], only=["base.lease.01", "network.*"])
+    missing = [each for each in report.clauses if each.outcome is Outcome.MISSING]
+    assert len(missing) == len(report.clauses) - 1 >= 12
+    assert {each.reason for each in missing} == {
+        "the memory declares network and lacks the address of its server"
+    }
+
+
+async def test_an_address_that_is_given_and_not_declared_fails() -> None:
+    report = await validate(four_verbs(), levels=["base"], server="127.0.0.1:1")
+    assert "network.declared" in failed(report)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("redis://:secret@cache/0?prefix=x", "cache:6379"),
+        ("postgresql://me:secret@db.example:6000/shop", "db.example:6000"),
+        ("nats://[::1]", "[::1]:4222"),
+        ("postgresql://one,two/shop", None),
+        ("postgresql://db/shop?sslmode=require", None),
+        ("rediss://cache", None),
+        ("redis+cluster://cache", None),
+        ("sqlite:///a.db", None),
+        ("memory://", None),
+    ],
+)
+def test_where_the_server_of_a_url_is(url: str, server: str | None) -> None:
+    assert server_of(url) == server
+    if server is not None:
+        moved = by_way_of(url, "127.0.0.1:7")
+        assert server_of(moved) == "127.0.0.1:7"
+        assert moved.partition("127.0.0.1:7")[0] == url[: url.rfind("@") + 1 or url.find("://") + 3]
+        assert by_way_of(url, None) == url
 
 
 async def test_what_is_offered_and_not_declared_fails() -> None:

@@ -13,6 +13,7 @@ from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory import Lease, MachineMemory
 from pyarvo.testing.conformance.faults import Fault, FaultyBackend
 from pyarvo.testing.conformance.watched import History, Watched
+from pyarvo.testing.faults.proxy import TcpProxy
 
 __all__ = ["SHORT_S", "Bench", "Factory", "PromiseBroken", "Shared", "same_again"]
 
@@ -25,7 +26,12 @@ SHORT_S: Final = 1.0
 _SLACK_S: Final = 0.15
 
 Factory = Callable[..., MachineMemory]
-"""`factory(**options) -> memory`: another memory object over one and the same store; takes `lease_ttl_s`."""
+"""
+`factory(**options) -> memory`: another memory object over one and the same store.
+
+It takes `lease_ttl_s`; and `server`, where the level network is declared: the "host:port" to connect to, which
+leads to the store.
+"""
 
 
 class PromiseBroken(AssertionError):
@@ -38,9 +44,12 @@ class Shared:
 
     Args:
         factory: See `Factory`.
+
+        server: Where the store is, "host:port"; None where it is no server, or nobody says.
     """
 
-    def __init__(self, factory: Factory) -> None:
+    def __init__(self, factory: Factory, server: str | None = None) -> None:
+        self.server = server
         self._factory = factory
         self._opened: dict[tuple[tuple[tuple[str, Any], ...], int], MachineMemory] = {}
 
@@ -87,6 +96,7 @@ class Bench:
         self._numbers: dict[str, int] = {}
         self._own: list[Watched] = []
         self._faulty: dict[Watched, FaultyBackend] = {}
+        self._proxies: list[TcpProxy] = []
         self._count = 0
 
     # --- memories and ids -------------------------------------------------------------------------------------
@@ -139,13 +149,35 @@ class Bench:
         """The kinds of operations that a faulty memory has sent to the store."""
         return [type(op).__name__ for op in self._faulty[memory].sent]
 
+    async def proxied(self, **options: Any) -> tuple[Watched, TcpProxy]:
+        """A memory of this clause alone, and the proxy that it reaches its server through, connected."""
+        if self._shared.server is None:
+            raise RuntimeError("nobody said where the server is")
+        proxy = await TcpProxy(self._shared.server).__aenter__()
+        self._proxies.append(proxy)
+        memory = self.fresh(server=f"{proxy.host}:{proxy.port}", **options)
+        until = monotonic() + 10.0
+        while True:
+            try:
+                await memory.read(self.id("connects"))
+            except Exception:
+                if monotonic() > until:
+                    raise
+            else:
+                return memory, proxy
+
     def _watched(self, memory: MachineMemory) -> Watched:
         self._count += 1
         return Watched(memory, f"m{self._count}", self.history)
 
     async def close(self) -> None:
+        for proxy in self._proxies:
+            proxy.reset()
+            proxy.heal()
         for memory in self._own:
             await memory.close()
+        for proxy in self._proxies:
+            await proxy.__aexit__()
 
     # --- time and callers -------------------------------------------------------------------------------------
 

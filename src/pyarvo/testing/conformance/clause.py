@@ -29,6 +29,9 @@ class Level(StrEnum):
     BACKEND = "backend"
     """Built on pyarvo's own `Backend`: then the kit breaks the calls between memory and store."""
 
+    NETWORK = "network"
+    """Its store is a server whose address is given: then the kit breaks the connections to it."""
+
 
 class Kind(StrEnum):
     """What a clause is about, beside its family."""

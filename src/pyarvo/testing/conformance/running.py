@@ -18,6 +18,7 @@ __all__ = ["validate"]
 
 _AT_ONCE: Final = 16
 _LIMIT_S: Final = 40.0
+_LACKS: Final = dict.fromkeys(Level, "its methods") | {Level.NETWORK: "the address of its server"}
 
 
 async def validate(
@@ -26,6 +27,7 @@ async def validate(
     levels: Iterable[str] | None = None,
     only: str | Iterable[str] | None = None,
     seed: int = 0,
+    server: str | None = None,
 ) -> Report:
     """
     Hold a memory to every clause of the levels that it declares.
@@ -34,14 +36,18 @@ async def validate(
 
     Args:
         factory: `factory(**options)` opens another memory object over one and the same store. It takes
-            `lease_ttl_s`, in seconds.
+            `lease_ttl_s`, in seconds; and `server` where *server* is given.
 
-        levels: What the memory promises: "base", "leased", "query", "backend". None = all that it has the methods
-            of. A declared level that it does not offer fails, and so does one that it offers without declaring it.
+        levels: What the memory promises: "base", "leased", "query", "backend", "network". None = all that it has the
+            methods of. A declared level that it does not offer fails, and so does one that it offers without
+            declaring it.
 
         only: Ids of clauses, or patterns (`base.ownership.*`); None = all.
 
         seed: Of everything drawn at random.
+
+        server: "host:port" of the store's server. Then the memory offers the level "network": the kit puts a proxy
+            before the server, and opens memories with `server="127.0.0.1:port"` that must connect there.
 
     Returns:
         What was found; `report.ok` when every clause passed.
@@ -51,15 +57,15 @@ async def validate(
     """
     tried = chosen(only)
     began = monotonic()
-    shared = Shared(factory)
+    shared = Shared(factory, server)
     try:
         first = shared.memory({}, 0)
-        offered = offered_by(first)
+        offered = offered_by(first) if server is None else offered_by(first) | {Level.NETWORK}
         declared = offered if levels is None else levels_of(levels)
         if not declared:
             raise InvalidOption("levels", f"{type(first).__name__} has not even read, write, lock and unlock")
         held_to = [each for each in tried if each.level in declared]
-        results = await _all(shared, held_to, declared, offered, seed)
+        results = await _all(shared, held_to, offered, seed)
         if only is None:
             results.extend(_undeclared(offered - declared))
     finally:
@@ -77,17 +83,17 @@ async def validate(
 async def _all(
     shared: Shared,
     tried: Sequence[Clause],
-    declared: frozenset[Level],
     offered: frozenset[Level],
     seed: int,
 ) -> list[Result]:
-    del declared
     run = f"kit-{os.urandom(6).hex()}"
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(each: Clause) -> Result:
         if each.level not in offered:
-            return _told(each, Outcome.MISSING, f"the memory declares {each.level} and lacks its methods")
+            return _told(
+                each, Outcome.MISSING, f"the memory declares {each.level} and lacks {_LACKS[each.level]}"
+            )
         async with slots:
             return await _try(each, Bench(shared, each.id, run, seed))
 

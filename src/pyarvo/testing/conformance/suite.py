@@ -30,7 +30,8 @@ class MachineMemoryConformance:
     everything that has to expire, not one for each. The other tests tell what came out.
 
     Attributes:
-        levels: What the memory promises: "base", "leased", "query", "backend".
+        levels: What the memory promises: "base", "leased", "query", "backend", "network". The last one needs one more
+            fixture, `memory_server`: the "host:port" of the server; see `validate`.
 
         seed: Of everything drawn at random.
     """
@@ -79,6 +80,7 @@ def _report_of(request: Any, factory: Factory) -> Report:
             for item in request.session.items
             if getattr(item, "cls", None) is cls and hasattr(item, "callspec")
         ]
-        run = validate(factory, levels=tuple(cls.levels), only=selected, seed=cls.seed)
+        server = request.getfixturevalue("memory_server") if Level.NETWORK in levels_of(cls.levels) else None
+        run = validate(factory, levels=tuple(cls.levels), only=selected, seed=cls.seed, server=server)
         reports[cls] = asyncio.run(run)
     return reports[cls]

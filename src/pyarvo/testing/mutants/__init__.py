@@ -1,6 +1,16 @@
 """Deliberately wrong memories. The conformance kit must find every one of them, and say which promise it breaks."""
 
-from pyarvo.testing.mutants import leases, memories, queries, records, rules, typescript, verbs, writes
+from pyarvo.testing.mutants import (
+    leases,
+    memories,
+    network,
+    queries,
+    records,
+    rules,
+    typescript,
+    verbs,
+    writes,
+)
 from pyarvo.testing.mutants.mutant import Factory, Mutant, honest, known
 from pyarvo.testing.mutants.stores import InFile, InMemory, MutantStore, OnServer
 from pyarvo.testing.mutants.typescript_faults import FAULTS, KnownFault
@@ -18,7 +28,7 @@ __all__ = [
     "honest",
 ]
 
-_LIARS = (leases, memories, queries, records, rules, typescript, verbs, writes)
+_LIARS = (leases, memories, network, queries, records, rules, typescript, verbs, writes)
 
 MUTANTS: tuple[Mutant, ...] = known()
 """All of them, in the order of their definition."""

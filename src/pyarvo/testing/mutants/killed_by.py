@@ -97,22 +97,33 @@ KILLED_BY: Final = MappingProxyType(
             "backend.absent.03",
             "backend.faults.03",
             "backend.faults.04",
+            "network.faults.02",
         ),
-        "LockFaultIsDenied": ("backend.faults.05",),
-        "LockFaultIsGranted": ("backend.faults.05",),
+        "LockFaultIsDenied": (
+            "backend.faults.05",
+            "network.faults.08",
+        ),
+        "LockFaultIsGranted": (
+            "backend.faults.05",
+            "network.faults.08",
+        ),
         "UnlockRaises": (
             "backend.faults.11",
             "backend.faults.12",
+            "network.faults.09",
+            "network.faults.10",
         ),
         "WriteIsRetried": (
             "backend.faults.16",
             "backend.faults.17",
             "backend.faults.18",
             "backend.faults.26",
+            "network.faults.04",
         ),
         "ReadIsNotRetried": (
             "backend.absent.03",
             "backend.faults.02",
+            "network.faults.01",
         ),
         "UnknownIsNotApplied": (
             "backend.faults.17",
@@ -129,6 +140,7 @@ KILLED_BY: Final = MappingProxyType(
             "leased.idempotence.03",
             "leased.idempotence.13",
             "leased.ownership.02",
+            "network.faults.06",
         ),
         "WritesWithoutALock": (
             "base.ownership.03",
@@ -140,6 +152,7 @@ KILLED_BY: Final = MappingProxyType(
             "base.concurrency.15",
             "base.lease.07",
             "leased.ownership.13",
+            "network.faults.10",
         ),
         "UnlockOfAnybody": (
             "backend.faults.11",
@@ -292,7 +305,10 @@ KILLED_BY: Final = MappingProxyType(
             "backend.faults.25",
             "leased.idempotence.11",
         ),
-        "own_acquire_is_denied": ("backend.faults.07",),
+        "own_acquire_is_denied": (
+            "backend.faults.07",
+            "network.faults.07",
+        ),
         "event_is_consumed_twice": (
             "leased.idempotence.04",
             "leased.idempotence.05",
@@ -423,6 +439,7 @@ KILLED_BY: Final = MappingProxyType(
             "backend.absent.01",
             "backend.absent.02",
             "backend.faults.01",
+            "network.faults.12",
         ),
         "RepeatIsAConflict": (
             "backend.faults.17",
@@ -484,6 +501,17 @@ KILLED_BY: Final = MappingProxyType(
         "ReadsFromACache": (
             "base.concurrency.09",
             "base.lease.09",
+        ),
+        "LateAnswerIsTheNext": ("network.faults.03",),
+        "WriteFaultIsSwallowed": (
+            "backend.faults.16",
+            "backend.faults.17",
+            "network.faults.05",
+        ),
+        "Impatient": ("network.faults.11",),
+        "GivesUpForGood": (
+            "network.faults.02",
+            "network.faults.05",
         ),
     }
 )

@@ -16,7 +16,7 @@ from pyarvo.testing.mutants.stores import Change, MutantStore, Rule, Swap
 __all__ = ["Factory", "Mutant", "changed", "honest", "known", "memory", "rule", "verbs", "wrapper"]
 
 Factory = Callable[..., MachineMemory]
-"""`factory(**options) -> memory`: another memory object over one and the same store."""
+"""`factory(**options) -> memory`: another memory object over one and the same store; see the kit's."""
 
 T = TypeVar("T", bound=type)
 R = TypeVar("R", bound=Rule)
@@ -35,7 +35,8 @@ class Mutant:
 
         lie: In one sentence.
 
-        killed_by: Ids of the clauses that must find it, on every store and with every seed.
+        killed_by: Ids of the clauses that must find it, on every store and with every seed; those of the level
+            network on every server.
 
         stores: Kinds of stores over which it exists; "none" for one that brings its own.
 
@@ -51,7 +52,7 @@ class Mutant:
     @property
     def level(self) -> str:
         """The lowest level whose clauses find it."""
-        levels = ("base", "leased", "query", "backend")
+        levels = ("base", "leased", "query", "backend", "network")
         return min((each.split(".")[0] for each in self.killed_by), key=levels.index)
 
 
@@ -74,9 +75,9 @@ def _memories(
     around: Callable[[Backend], Any] | None = None,
     kind: type[LeasedMemory] = LeasedMemory,
 ) -> Factory:
-    def factory(**options: Any) -> MachineMemory:
+    def factory(*, server: str | None = None, **options: Any) -> MachineMemory:
         parsed = MemoryOptions.of(options)
-        backend = store.backend(parsed, change)
+        backend = store.backend(parsed, change, server)
         return kind(backend if around is None else around(backend), parsed)
 
     return factory
@@ -91,8 +92,9 @@ def _keep(
 
 
 def wrapper(cls: T) -> T:
-    """Register a class of backends around right ones."""
-    _keep(cls.__name__, cls.__doc__, _EVERY, lambda store: _memories(store, _UNCHANGED, around=cls))
+    """Register a class of backends around right ones; `stores` where it does not lie over all of them."""
+    stores = getattr(cls, "stores", _EVERY)
+    _keep(cls.__name__, cls.__doc__, stores, lambda store: _memories(store, _UNCHANGED, around=cls))
     return cls
 
 

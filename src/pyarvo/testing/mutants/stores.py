@@ -24,6 +24,7 @@ from pyarvo.memory.simple import SimpleBackend
 from pyarvo.memory.sqlite import store as sqlite_store
 from pyarvo.memory.sqlite.backend import SqliteBackend
 from pyarvo.memory.sqlite.store import Store
+from pyarvo.testing.conformance.stores import by_way_of, server_of
 
 __all__ = ["Change", "InFile", "InMemory", "MutantStore", "OnServer", "Rule", "Swap"]
 
@@ -78,11 +79,21 @@ class Change:
 
 
 class MutantStore(Protocol):
-    """One store; every backend that it makes works on the same data."""
+    """
+    One store; every backend that it makes works on the same data.
+
+    Attributes:
+        kind: Its name.
+
+        server: Where it is, "host:port"; None where it is no server. A backend may be told another way to it.
+    """
 
     kind: str
 
-    def backend(self, options: MemoryOptions, change: Change) -> Backend: ...
+    @property
+    def server(self) -> str | None: ...
+
+    def backend(self, options: MemoryOptions, change: Change, server: str | None = None) -> Backend: ...
 
 
 def _seeing(function: Any, **names: Any) -> Any:
@@ -128,9 +139,11 @@ class InMemory:
     """A dictionary of this process."""
 
     kind: str = "memory"
+    server: None = None
     _first: _Shelf | None = None
 
-    def backend(self, options: MemoryOptions, change: Change) -> Backend:
+    def backend(self, options: MemoryOptions, change: Change, server: str | None = None) -> Backend:
+        del server
         shelf = _Shelf(options, change.rule, self._first)
         self._first = self._first or shelf
         return shelf
@@ -145,8 +158,10 @@ class InFile:
 
     path: Path
     kind: str = "sqlite"
+    server: None = None
 
-    def backend(self, options: MemoryOptions, change: Change) -> Backend:
+    def backend(self, options: MemoryOptions, change: Change, server: str | None = None) -> Backend:
+        del server
         return _Sqlite(str(self.path), options, change)
 
 
@@ -193,10 +208,16 @@ class OnServer:
     kind: str = "redis"
     prefix: str = field(default_factory=lambda: f"mutant-{uuid4().hex}")
 
-    def backend(self, options: MemoryOptions, change: Change) -> Backend:
+    @property
+    def server(self) -> str | None:
+        """See `MutantStore`."""
+        return server_of(self.url)
+
+    def backend(self, options: MemoryOptions, change: Change, server: str | None = None) -> Backend:
         from pyarvo.memory.redis.backend import RedisBackend
 
-        return RedisBackend(lambda: _changed_route(self.url, change.lua), self.prefix, options, None)
+        url = by_way_of(self.url, server)
+        return RedisBackend(lambda: _changed_route(url, change.lua), self.prefix, options, None)
 
 
 def _changed_route(url: str, swaps: tuple[Swap, ...]) -> Any:
