@@ -47,11 +47,21 @@ def pooler() -> Iterator[str]:
         yield address
 
 
-# Debian's PgBouncer comes by `make test-matrix`, which names it.
-POOLED = ["pgbouncer"] if pgbouncer.program() else []
+@pytest.fixture(scope="session")
+def naming_pooler() -> Iterator[str]:
+    """`host:port` of one that follows prepared statements, and forgets most of ours to make room for others."""
+    with pgbouncer.before(shared_server(), prepared=3) as address:
+        yield address
 
 
-@pytest.fixture(params=[*KINDS, *POOLED, "nats", "nats-r3", "postgres", "redis"])
+def _pooled() -> list[str]:
+    """Debian's PgBouncer comes by `make test-matrix`, which names it."""
+    if not pgbouncer.program():
+        return []
+    return ["pgbouncer", "pgbouncer-named"] if pgbouncer.knows_names() else ["pgbouncer"]
+
+
+@pytest.fixture(params=[*KINDS, *_pooled(), "nats", "nats-r3", "postgres", "redis"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty store; afterwards neither a task nor a thread is left."""
     others = set(threading.enumerate())  # the loop of the synchronous face lives as long as the process
@@ -63,6 +73,9 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         place = RedisPlace(tmp_path, request.getfixturevalue("redis_server"))
     elif request.param == "pgbouncer":
         place = PostgresPlace(tmp_path, shared_server(), pooler=request.getfixturevalue("pooler"))
+    elif request.param == "pgbouncer-named":
+        pooler = request.getfixturevalue("naming_pooler")
+        place = PostgresPlace(tmp_path, shared_server(), pooler=pooler, named=True)
     elif request.param == "postgres":
         place = PostgresPlace(tmp_path, shared_server())
     else:

@@ -33,12 +33,16 @@ class PostgresPlace(Place):
 
         pooler: `host:port` of a pooler before it, in transaction mode; a user of its own has the clock there, because
             the pooler hands no search path on.
+
+        named: Whether that pooler knows statements that are prepared by name; where not, the memory is told.
     """
 
-    def __init__(self, directory: Path, server: PostgresServer, *, pooler: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, server: PostgresServer, *, pooler: str | None = None, named: bool = False
+    ) -> None:
         super().__init__("postgres", directory)
         self._server = server
-        self._pooled = pooler is not None
+        self._named = pooler is None or named
         self._schema = new_schema()
         clock = FileClock(server)
         _at_once(self._execute(clock.sql))
@@ -55,10 +59,10 @@ class PostgresPlace(Place):
         async def prepare(connection: Connection) -> None:
             await migrate(connection, self._schema)
 
-        lender = OwnConnections(
-            self._url, size=2, named=not self._pooled, within_s=CONNECT_S, prepare=prepare
+        lender = OwnConnections(self._url, size=2, named=self._named, within_s=CONNECT_S, prepare=prepare)
+        return PostgresBackend(
+            options, self._schema, lender, one_transaction=not self._named, clock=self.clock
         )
-        return PostgresBackend(options, self._schema, lender, one_transaction=self._pooled, clock=self.clock)
 
     def damage(self, id: str, raw: bytes) -> None:
         key = key_of(id)[0].hex()

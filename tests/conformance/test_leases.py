@@ -43,8 +43,8 @@ async def test_l2_a_token_is_128_random_bits_and_names_nobody(place: Place) -> N
     tokens = [(await held(memory, f"a{n}")).token for n in range(50)]
     assert len(set(tokens)) == 50
     assert all(len(bytes.fromhex(token)) == 16 for token in tokens)
-    assert not any(str(os.getpid()).encode().hex() in token for token in tokens)
-    assert not any(socket.gethostname() in token for token in tokens)
+    for name in (str(os.getpid()).encode().hex(), socket.gethostname()):
+        assert not all(name in token for token in tokens)  # a short one is in some by chance
     assert tokens[0] not in repr(await held(memory, "b"))
 
 
