@@ -159,11 +159,14 @@ class InvalidContext(ArvoError, ValueError):
 
     Attributes:
         path: Where in it ("context.items[2]").
+
+        reason: What is wrong there.
     """
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"machine, {path}: {reason}")
         self.path = path
+        self.reason = reason
 
 
 class EndlessLoop(ArvoError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from math import isnan
 from typing import Any, TypedDict
 
 from pyarvo.brokers.delivery import DeadLetter, RetryPolicy
 from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoEvent
 
-__all__ = ["BrokerOptions", "OnDeadLetter", "OnDomainedEvent", "check_options"]
+__all__ = ["BrokerOptions", "OnDeadLetter", "OnDomainedEvent", "bounded", "check_options", "check_timeout"]
 
 OnDomainedEvent = Callable[[ArvoEvent], Awaitable[Any] | Any]
 OnDeadLetter = Callable[[DeadLetter], Awaitable[Any] | Any]
@@ -63,3 +64,24 @@ def check_options(options: Mapping[str, object]) -> None:
         raise InvalidOption("retry", "must be a RetryPolicy")
     if not callable(options.get("sleep", callable)):
         raise InvalidOption("sleep", "must be a function")
+
+
+def bounded(option: str, value: object, least: int) -> int:
+    """
+    Raises:
+        InvalidOption: *value* is no integer of *least* or more.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidOption(option, f"must be {least} or more, is {value!r}")
+    return value
+
+
+def check_timeout(timeout_s: object) -> None:
+    """
+    Raises:
+        InvalidOption: Neither None nor a number of seconds.
+    """
+    if timeout_s is None:
+        return
+    if not isinstance(timeout_s, int | float) or isinstance(timeout_s, bool) or isnan(timeout_s):
+        raise InvalidOption("timeout_s", f"must be seconds or None, is {timeout_s!r}")

@@ -20,13 +20,12 @@ from pyarvo.brokers.delivery import (
     RetryPolicy,
 )
 from pyarvo.brokers.lanes import Lane, Lanes
-from pyarvo.brokers.options import BrokerOptions, OnDomainedEvent, check_options
+from pyarvo.brokers.options import BrokerOptions, OnDomainedEvent, bounded, check_options, check_timeout
 from pyarvo.brokers.places import Places
 from pyarvo.errors import (
     BrokerClosed,
     ConfigViolation,
     ExecutionViolation,
-    InvalidOption,
     TransactionViolation,
     ViolationError,
 )
@@ -74,6 +73,8 @@ class SimpleEventBroker:
 
     def __init__(self, handlers: Iterable[EventHandler], **options: Unpack[BrokerOptions]) -> None:
         check_options(options)
+        if not isinstance(handlers, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            raise ConfigViolation(f"handlers: {type(handlers).__name__} holds none")
         self._handlers: dict[str, EventHandler] = {}
         for handler in handlers:
             if not (hasattr(handler, "source") and callable(getattr(handler, "execute", None))):
@@ -81,12 +82,12 @@ class SimpleEventBroker:
             if handler.source in self._handlers:
                 raise ConfigViolation(f"handlers: two of them have the source {handler.source!r}")
             self._handlers[handler.source] = handler
-        self._places = Places(_bounded("max_pending", options.get("max_pending", 1_000), 1))
-        self._max_concurrency = _bounded("max_concurrency", options.get("max_concurrency", 64), 1)
+        self._places = Places(bounded("max_pending", options.get("max_pending", 1_000), 1))
+        self._max_concurrency = bounded("max_concurrency", options.get("max_concurrency", 64), 1)
         self._retry = options.get("retry") or RetryPolicy()
         self._on_domained_event = options.get("on_domained_event")
         self._dead_letters = DeadLetters(
-            _bounded("dead_letter_limit", options.get("dead_letter_limit", 1_000), 0),
+            bounded("dead_letter_limit", options.get("dead_letter_limit", 1_000), 0),
             options.get("on_dead_letter"),
         )
         self._sleep = options.get("sleep", asyncio.sleep)
@@ -159,9 +160,11 @@ class SimpleEventBroker:
 
         Raises:
             TimeoutError: The time passed; nothing else happened.
+            InvalidOption: *timeout_s* is no number.
             ConfigViolation: A handler of this broker called, which would wait for itself.
         """
         self._refuse_inside("wait_idle")
+        check_timeout(timeout_s)
         async with asyncio.timeout(timeout_s):
             await self._idle.wait()
 
@@ -174,9 +177,11 @@ class SimpleEventBroker:
                 end.
 
         Raises:
+            InvalidOption: *timeout_s* is no number.
             ConfigViolation: A handler of this broker called, which would wait for itself.
         """
         self._refuse_inside("close")
+        check_timeout(timeout_s)
         self._closed = True
         self._places.open_up()  # for those who wait: they are refused
         try:
@@ -401,12 +406,6 @@ def _checked(event: object) -> ArvoEvent:
     if not isinstance(event, ArvoEvent):
         raise ExecutionViolation(f"an ArvoEvent is expected, not {type(event).__name__}")
     return event
-
-
-def _bounded(option: str, value: object, least: int) -> int:
-    if not isinstance(value, int) or value < least:
-        raise InvalidOption(option, f"must be {least} or more, is {value!r}")
-    return value
 
 
 def _closed() -> BrokerClosed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from pyarvo.errors import InvalidMachine
+from pyarvo.errors import InvalidContext, InvalidMachine
 from pyarvo.statecharts.actions import Assign, Emit, EnqueueArvoEvent, Raise
 from pyarvo.statecharts.behaviour import RESERVED_ACTIONS, Behaviour, arity, call_with, label_of
 from pyarvo.statecharts.definition import (
@@ -21,7 +21,7 @@ from pyarvo.statecharts.events import done_type
 from pyarvo.statecharts.forms import ActionForm, GuardForm, MachineForm
 from pyarvo.statecharts.guards import And, Not, Or, StateIn
 from pyarvo.statecharts.model import Deferred, Initial, Kind, State, Transition, indices
-from pyarvo.statecharts.plain import copy_plain
+from pyarvo.statecharts.plain import copy_context, copy_plain
 from pyarvo.statecharts.targets import initial_targets, resolve
 
 __all__ = ["Machine"]
@@ -256,6 +256,10 @@ def _context_factory(value: Any) -> Callable[[Any], Any]:
     if not isinstance(value, Mapping):
         raise InvalidMachine("context", f"must be a mapping or a callable, not {type(value).__name__}")
     fixed = dict(cast("Mapping[str, Any]", value))
+    try:
+        copy_context(fixed)
+    except InvalidContext as error:
+        raise InvalidMachine(error.path, error.reason) from error
     return lambda _given: fixed
 
 

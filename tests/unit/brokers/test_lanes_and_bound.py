@@ -242,6 +242,17 @@ def test_options_out_of_bounds_are_refused(option: str, value: Any) -> None:
 def test_what_is_no_handler_is_refused() -> None:
     with pytest.raises(ConfigViolation, match="int has no source"):
         create_simple_event_broker([5])  # pyright: ignore[reportArgumentType] - on purpose
+    with pytest.raises(ConfigViolation, match="NoneType holds none"):
+        create_simple_event_broker(None)  # pyright: ignore[reportArgumentType] - on purpose
+
+
+@pytest.mark.parametrize("timeout_s", ["5", float("nan"), True, b""])
+async def test_a_timeout_that_is_no_number_is_refused(timeout_s: Any) -> None:
+    broker = create_simple_event_broker([])
+    for wait in (broker.close, broker.wait_idle):
+        with pytest.raises(InvalidOption, match="timeout_s"):
+            await wait(timeout_s=timeout_s)
+    await broker.close()
 
 
 async def test_what_is_no_event_is_refused() -> None:

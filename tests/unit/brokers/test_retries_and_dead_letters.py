@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 from tests.unit.brokers.conftest import Handler, Sleep, denied, event, settled
@@ -186,7 +187,19 @@ async def test_dead_letters_are_bounded_and_told_to_the_callback(caplog: pytest.
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.parametrize("bad", [{"attempts": 0}, {"first_s": -1.0}, {"first_s": 2.0, "longest_s": 1.0}])
-def test_a_policy_out_of_bounds_is_refused(bad: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"attempts": 0},
+        {"attempts": "3"},
+        {"attempts": 1.5},
+        {"first_s": -1.0},
+        {"first_s": None},
+        {"first_s": float("nan")},
+        {"longest_s": "5"},
+        {"first_s": 2.0, "longest_s": 1.0},
+    ],
+)
+def test_a_policy_out_of_bounds_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidOption):
-        RetryPolicy(**bad)  # type: ignore[arg-type]  # the names are parameters
+        RetryPolicy(**bad)

@@ -268,6 +268,8 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "states.a.always.guard",
         "a text or a state value, not int",
     ),
+    ("context with a NaN", root(context={"a": [float("nan")]}), "context.a[0]", "nan has no JSON form"),
+    ("context with a set", root(context={"a": {1}}), "context.a", "set"),
     ("context of the wrong type", root(context=[]), "context", "a mapping or a callable, not list"),
     ("version of the wrong type", root(version=1), "version", "must be a text, not int"),
     (
