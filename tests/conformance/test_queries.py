@@ -233,6 +233,31 @@ async def test_q11_purge_deletes_whole_finished_trees(place: Place) -> None:
     assert await memory.purge(older_than_s=0) == ("young",)
 
 
+async def test_q11_purge_takes_finished_trees_whose_parent_is_gone(place: Place) -> None:
+    memory = place.open()
+    await put(memory, "gone", "done")
+    for parent in ("gone", "elsewhere", "live"):
+        await put(memory, f"{parent}.child", "done", parent=parent)
+        await put(memory, f"{parent}.leaf", "failure", parent=f"{parent}.child")
+    await put(memory, "elsewhere.live", parent="elsewhere")
+    await put(memory, "elsewhere.live.child", "done", parent="elsewhere.live")
+    await put(memory, "live")
+    assert await memory.delete("gone")
+    place.clock.advance(100)
+    await put(memory, "young", "done", parent="elsewhere")
+    would = await memory.purge(older_than_s=60, dry_run=True)
+    assert sorted(would) == ["elsewhere.child", "elsewhere.leaf", "gone.child", "gone.leaf"]
+    assert sorted(await memory.purge(older_than_s=60)) == sorted(would)
+    assert sorted(await ids(memory)) == [
+        "elsewhere.live",
+        "elsewhere.live.child",
+        "live",
+        "live.child",
+        "live.leaf",
+        "young",
+    ]
+
+
 async def test_q11_purge_never_touches_leased_work(place: Place) -> None:
     memory = place.open()
     await put(memory, "root", "done")

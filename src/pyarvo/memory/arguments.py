@@ -10,6 +10,8 @@ from pyarvo.memory.contract import Lease, Step
 
 __all__ = [
     "MAX_PAGE",
+    "MAX_TIME",
+    "MIN_TIME",
     "check_after",
     "check_age",
     "check_cursor",
@@ -26,7 +28,7 @@ _MAX_REASON_BYTES: Final = 4_096
 _MAX_VERSION: Final = 2**63 - 1
 
 # The years 1 to 9999: what every store's clock can be compared with.
-_MIN_TIME, _MAX_TIME = -62_135_596_800, 253_402_300_799
+MIN_TIME, MAX_TIME = -62_135_596_800.0, 253_402_300_799.0
 
 
 def check_lease(lease: object, operation: str) -> None:
@@ -87,7 +89,7 @@ def check_find(what: object) -> Find:
             raise InvalidOption(name, f"must be true or false, is {value!r}")
     for name in ("updated_before", "updated_after"):
         value = getattr(what, name)
-        if value is not None and not (_is_number(value) and _MIN_TIME <= value <= _MAX_TIME):
+        if value is not None and not (_is_number(value) and MIN_TIME <= value <= MAX_TIME):
             raise InvalidOption(name, "must be seconds since the epoch, in the years 1 to 9999")
     return what
 

@@ -22,12 +22,10 @@ from pyarvo.memory.backend import Find, Image, Importing, Stored, is_hashed
 from pyarvo.memory.codec import check_id
 from pyarvo.memory.contract import Record, Step
 from pyarvo.memory.decide import Delete, Deleted, Denied, ForceRelease, JournalEntry, Released, is_held
+from pyarvo.memory.purging import FINISHED, purge_trees
 from pyarvo.telemetry import active
 
 __all__ = ["FINISHED", "Find", "Instance", "Page", "QueryLevel"]
-
-FINISHED: Final = frozenset({"done", "failure", "error", "stopped"})
-"""The statuses of an instance that will never write again. Any other, and none, counts as live work."""
 
 # How often an instance is read anew because it changed while it was read.
 _LOOKS: Final = 5
@@ -262,37 +260,18 @@ class QueryLevel(StoreAccess):
         """
         Delete whole trees of finished instances, the last change of each longer ago than *older_than_s*.
 
-        A tree with one live, leased or younger member stays whole.
+        A tree with one live, leased or younger member stays whole. A tree whose topmost instance has a parent that this
+        store does not know (any more) counts as whole too.
 
         Returns:
             The ids deleted, or, with *dry_run*, those that would be.
         """
         check_age(older_than_s)
-        purged: list[str] = []
-        async for root in self.each(Find(root=True)):
-            tree = await self._finished_tree(root, older_than_s)
-            for id in reversed(tree):
-                if dry_run or await self._delete_unheld(id):
-                    purged.append(id)
-        return tuple(purged)
 
-    async def _delete_unheld(self, id: str) -> bool:
-        try:
-            return await self.delete(id)
-        except LeaseLost:
-            return False
+        async def look(id: str) -> Stored | None:
+            return await self._asked(lambda: self._backend.get(id), id, "purge")
 
-    async def _finished_tree(self, root: Instance, older_than_s: float) -> Sequence[str]:
-        """The ids of the tree, parents first; empty when a member is live, held or young."""
-        tree = [root]
-        for member in tree:
-            if member.held or member.status not in FINISHED:
-                return ()
-            stored = await self._asked(lambda id=member.id: self._backend.get(id), member.id, "purge")
-            if stored is None or stored.now - stored.updated_at < older_than_s:
-                return ()
-            tree.extend(await self.children(member.id))
-        return [member.id for member in tree]
+        return await purge_trees(self, look, older_than_s=older_than_s, dry_run=dry_run)
 
     # --- whole instances, for copies --------------------------------------------------------------------------
 
