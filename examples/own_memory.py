@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from functools import cache
 from hashlib import sha256
@@ -14,7 +14,7 @@ from typing import Any
 
 import lmdb
 
-from pyarvo.errors import LeaseLost
+from pyarvo.errors import LeaseLost, MemoryClosed
 from pyarvo.memory.codec import check_id, decode_record, encode_record
 from pyarvo.memory.options import check_ttl
 
@@ -57,15 +57,16 @@ class LmdbMemory:
     def __init__(self, path: str | os.PathLike[str], *, lease_ttl_s: float = 30.0) -> None:
         self.ttl_s = check_ttl(lease_ttl_s, "lease_ttl_s")
         self.env, self.records, self.leases = opened(os.path.realpath(path))
+        self.pid = os.getpid()
 
     async def read(self, id: str) -> dict[str, Any] | None:
         check_id(id)
-        return await asyncio.to_thread(self._read, id)
+        return await self._asked(self._read, id)
 
     async def write(self, id: str, data: dict[str, Any]) -> None:
         check_id(id)
         raw = encode_record(data, limit=LIMIT)
-        if not await asyncio.to_thread(self._write, id, self._grant(id).token, raw):
+        if not await self._asked(self._write, id, self._grant(id).token, raw):
             raise LeaseLost("this caller holds no lease", id=id, operation="write")
 
     def lock(self, id: str) -> Coroutine[Any, Any, bool]:
@@ -80,7 +81,7 @@ class LmdbMemory:
         grant = self._grant(id)
         token, grant.token = grant.token, ""
         try:
-            return await asyncio.to_thread(self._unlock, id, token)
+            return await self._asked(self._unlock, id, token)
         except lmdb.Error as error:
             log.warning("unlock of %r: %s; the lease ends by its TTL", id[:48], error)
             return False
@@ -89,7 +90,7 @@ class LmdbMemory:
 
     async def _granted(self, grant: Grant) -> bool:
         token = secrets.token_hex(16)
-        granted = await asyncio.to_thread(self._lock, grant.id, token)
+        granted = await self._asked(self._lock, grant.id, token)
         grant.token = token if granted else ""
         return granted
 
@@ -99,6 +100,11 @@ class LmdbMemory:
         return mine[-1] if mine else Grant(self, id)
 
     # --- in the store: each is one transaction ---
+
+    async def _asked(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if os.getpid() != self.pid:  # a forked child has the parent's leases in its context; and LMDB is not for it
+            raise MemoryClosed("this memory was opened before a fork; open another in the child")
+        return await asyncio.to_thread(work, *arguments)
 
     def _read(self, id: str) -> dict[str, Any] | None:
         with self.env.begin(self.records) as transaction:

@@ -2,6 +2,7 @@
 
 from pyarvo.testing.mutants import (
     leases,
+    life,
     memories,
     network,
     queries,
@@ -28,7 +29,7 @@ __all__ = [
     "honest",
 ]
 
-_LIARS = (leases, memories, network, queries, records, rules, typescript, verbs, writes)
+_LIARS = (leases, life, memories, network, queries, records, rules, typescript, verbs, writes)
 
 MUTANTS: tuple[Mutant, ...] = known()
 """All of them, in the order of their definition."""

@@ -204,6 +204,7 @@ KILLED_BY: Final = MappingProxyType(
         "AnyCursorWillDo": ("query.queries.06",),
         "PurgeTakesTheLiving": ("query.retention.11",),
         "DryRunIsWet": ("query.retention.11",),
+        "UsedAfterAFork": ("base.life.04",),
         "ClosedStillWorks": ("backend.life.02",),
         "DeletesLeased": ("query.retention.06",),
         "DeleteIsAlwaysTrue": ("query.retention.07",),

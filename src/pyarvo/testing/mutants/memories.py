@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Coroutine, Mapping
 from time import monotonic
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -460,13 +460,3 @@ class DryRunIsWet(LeasedMemory):
     async def purge(self, *, older_than_s: float, dry_run: bool = False) -> tuple[str, ...]:
         del dry_run
         return await super().purge(older_than_s=older_than_s)
-
-
-@memory
-class ClosedStillWorks(LeasedMemory):
-    """Answers calls after it was closed from what it remembers."""
-
-    stores: ClassVar = ("memory",)
-
-    def _check_usable(self) -> None:
-        """Whatever it is."""

@@ -7,14 +7,14 @@ from collections.abc import Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
-from os import urandom
+from os import getpid, urandom
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
 
-from pyarvo.errors import LeaseLost
+from pyarvo.errors import LeaseLost, MemoryClosed
 from pyarvo.memory.codec import check_id, decode_record, encode_record
 from pyarvo.memory.contract import Record
 from pyarvo.memory.options import DEFAULT_RECORD_LIMIT, check_ttl
@@ -60,6 +60,7 @@ class FourVerbs:
     def __init__(self, room: Room, *, lease_ttl_s: float = 30.0) -> None:
         self.room = room
         self.ttl_s = check_ttl(lease_ttl_s, "lease_ttl_s")
+        self._pid = getpid()
         self.number = room.objects = room.objects + 1
         self._granted: dict[str, list[list[str]]] = {}
 
@@ -70,13 +71,13 @@ class FourVerbs:
 
     async def read(self, id: str) -> Record | None:
         """See `MachineMemory.read`."""
-        check_id(id)
+        self._check(id)
         raw = self.room.records.get(id)
         return None if raw is None else decode_record(raw)
 
     async def write(self, id: str, data: Record) -> None:
         """See `MachineMemory.write`."""
-        check_id(id)
+        self._check(id)
         raw = encode_record(data, limit=DEFAULT_RECORD_LIMIT)
         cell = self.cell(id)
         if not cell or self.room.locks.get(id, ("", 0.0))[0] != cell[0]:
@@ -85,7 +86,7 @@ class FourVerbs:
 
     def lock(self, id: str) -> Coroutine[Any, Any, bool]:
         """See `MachineMemory.lock`."""
-        check_id(id)
+        self._check(id)
         cell: list[str] = []
         mine = _cells.get()
         key = (hash(self), id)
@@ -107,7 +108,7 @@ class FourVerbs:
 
     async def unlock(self, id: str) -> bool:
         """See `MachineMemory.unlock`."""
-        check_id(id)
+        self._check(id)
         cell = self.cell(id)
         if not cell:
             return False
@@ -117,6 +118,11 @@ class FourVerbs:
             return False
         del self.room.locks[id]
         return True
+
+    def _check(self, id: str) -> None:
+        check_id(id)
+        if getpid() != self._pid:
+            raise MemoryClosed("this memory was opened before a fork; open another in the child")
 
     def free(self, id: str) -> bool:
         """Whether nobody holds the lock of *id* now."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from pyarvo.errors import MemoryClosed
 from pyarvo.testing.conformance import faults
 from pyarvo.testing.conformance.bench import Bench
 from pyarvo.testing.conformance.clause import Kind, clause
+from pyarvo.testing.conformance.forking import in_child
 from pyarvo.testing.conformance.watched import Watched
 
 __all__: list[str] = []
+
+_CHILD_S: Final = 20.0
 
 
 @clause(
@@ -52,6 +58,47 @@ async def opened_at_once(bench: Bench) -> None:
     reader = bench.open()
     for n in range(4):
         bench.equal(await reader.read(bench.id(f"a{n}")), {"n": n}, "the record")
+
+
+@clause(
+    "base.life.04",
+    "a memory object from before a fork refuses in the child, or is another caller there; the parent goes on",
+    alone=True,
+)
+async def forked(bench: Bench) -> None:
+    if not hasattr(os, "fork"):
+        return  # there are no forks
+    memory, other = bench.fresh(), bench.open()
+    held, free = bench.id("held"), bench.id("free")
+    await bench.locked(memory, held)
+    await memory.write(held, {"by": "parent"})
+    said = await in_child(lambda: _as_child(bench, memory, held, free), within_s=_CHILD_S)
+    bench.holds(said is not None, f"the child died, or its calls had not ended after {_CHILD_S:.0f} s")
+    bench.holds(said["held"], "the child wrote under the lease that its parent holds")
+    bench.equal(await other.read(held), {"by": "parent"}, "the record of the parent")
+    if not said["free"]:
+        bench.equal(await other.read(free), {"by": "child"}, "the record that the child wrote")
+    await memory.write(held, {"by": "parent", "n": 2})
+    bench.equal(await memory.unlock(held), expected=True, what="unlock by the parent")
+    for n in range(3):
+        await bench.put(memory, bench.id(f"a{n}"), {"n": n})
+        bench.equal(await other.read(bench.id(f"a{n}")), {"n": n}, "the record")
+
+
+async def _as_child(bench: Bench, memory: Watched, held: str, free: str) -> dict[str, str]:
+    """The errors with which calls are refused; "" for those that are not."""
+
+    async def refusal(working: Coroutine[Any, Any, None]) -> str:
+        try:
+            await working
+        except Exception as error:  # noqa: BLE001 - any refusal is as good as another
+            return type(error).__name__
+        return ""
+
+    return {
+        "held": await refusal(memory.write(held, {"by": "child"})),
+        "free": await refusal(bench.put(memory, free, {"by": "child"})),
+    }
 
 
 @clause(

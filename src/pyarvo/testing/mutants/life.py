@@ -1,0 +1,32 @@
+"""Memories that lie about their life: used after they were closed, or in another process."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pyarvo.errors import MemoryClosed
+from pyarvo.memory import LeasedMemory
+from pyarvo.testing.mutants.mutant import memory
+
+__all__: list[str] = []
+
+
+@memory
+class ClosedStillWorks(LeasedMemory):
+    """Answers calls after it was closed from what it remembers."""
+
+    stores: ClassVar = ("memory",)
+
+    def _check_usable(self) -> None:
+        """Whatever it is."""
+
+
+@memory
+class UsedAfterAFork(LeasedMemory):
+    """Works on in a forked child, with the leases of the parent."""
+
+    stores: ClassVar = ("memory", "redis")
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise MemoryClosed("this memory was closed; open another")
