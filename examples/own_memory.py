@@ -102,7 +102,7 @@ class LmdbMemory:
     # --- in the store: each is one transaction ---
 
     async def _asked(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        if os.getpid() != self.pid:  # a forked child has the parent's leases in its context; and LMDB is not for it
+        if os.getpid() != self.pid:  # a forked child has its parent's leases in the context
             raise MemoryClosed("this memory was opened before a fork; open another in the child")
         return await asyncio.to_thread(work, *arguments)
 

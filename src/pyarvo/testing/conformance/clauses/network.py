@@ -268,8 +268,11 @@ async def slow(bench: Bench) -> None:
 
     async def works(n: int) -> None:
         id = bench.id(f"a{n}")
-        await bench.put(memory, id, {"n": n})
+        await bench.locked(memory, id)
+        await memory.write(id, {"n": n})
         bench.equal(await memory.read(id), {"n": n}, "the record")
+        if not await memory.unlock(id):
+            raise TimeoutError("unlock had no answer in time")
 
     await _in_the_end(works, "steps over a slow network")
 
