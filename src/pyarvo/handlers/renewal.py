@@ -63,7 +63,7 @@ def _lease_lost(lease: Lease) -> TransactionViolation:
 class _Renewal:
     """One timer; a deadline and a task come with the first renewal, so that work that ends soon pays for neither."""
 
-    __slots__ = ("_lease", "_loop", "_memory", "_scope", "_task", "_timer", "fault")
+    __slots__ = ("_lease", "_loop", "_memory", "_scope", "_stopped", "_task", "_timer", "fault")
 
     def __init__(self, memory: LeasedMachineMemory, lease: Lease) -> None:
         self._memory = memory
@@ -71,6 +71,7 @@ class _Renewal:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self.fault: Exception | None = None
 
     def start(self, scope: asyncio.Timeout) -> None:
@@ -79,16 +80,17 @@ class _Renewal:
         self._plan(max(0.0, lease.expires_in_s - lease.ttl_s * (1 - 1 / _PER_TTL)))
 
     async def stop(self) -> None:
-        try:
-            if self._task is not None:
-                self._task.cancel()
-                await asyncio.wait({self._task})
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
+        # First: waiting for the task takes a turn, in which a timer that is due would begin the next renewal.
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
 
     def _plan(self, delay_s: float) -> None:
-        self._timer = self._loop.call_later(delay_s, self._begin)
+        if not self._stopped:
+            self._timer = self._loop.call_later(delay_s, self._begin)
 
     def _begin(self) -> None:
         self._end_at(self._loop.time() + self._lease.expires_in_s)
@@ -109,5 +111,6 @@ class _Renewal:
             self._plan(self._lease.ttl_s / _PER_TTL)
 
     def _end_at(self, deadline: float) -> None:
-        if not self._scope.expired():  # an answer that comes while the work is being cancelled is too late
+        # An answer that comes while the work is being cancelled, or after its end, is too late.
+        if not self._stopped and not self._scope.expired():
             self._scope.reschedule(deadline)

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from pyarvo.errors import MemoryFault
 from pyarvo.memory.decide import Op, Outcome
 
 __all__ = ["Batcher", "Call"]
+
+# A loop that was held up finds an answer and the end of its time in the same turn. What has come by then counts: so many
+# turns, at most, it takes from the connection through the backend to its call.
+_LAST_TURNS: Final = 10
 
 Execute = Callable[[Sequence[Op]], Coroutine[Any, Any, Sequence[Outcome | MemoryFault]]]
 Orphaned = Callable[[Op, Outcome], None]
@@ -170,8 +174,11 @@ class _Lane:
             self._timer.cancel()
         self._timer = loop.call_at(when, self._expire, loop)
 
-    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _expire(self, loop: asyncio.AbstractEventLoop, turns: int = _LAST_TURNS) -> None:
         """End the calls whose time is over, the oldest first; the store's late answers are then nobody's."""
+        if turns:
+            loop.call_soon(self._expire, loop, turns - 1)
+            return
         self._timer = None
         now = loop.time()
         for call in self._open:

@@ -214,6 +214,21 @@ async def test_a_renewed_lease_lets_the_function_go_on(world: Any, memory: Any, 
     assert len(asyncio.all_tasks()) == 1, "the renewal is stopped before the commit"
 
 
+async def test_a_renewal_that_is_due_when_the_function_ends_is_not_begun(
+    world: Any, memory: Any, clock: VirtualClock
+) -> None:
+    memory.ttl_s = 60.0
+
+    async def holds_the_loop_up(call: ResumableCall) -> ResumableResult:
+        await memory.renewed.wait()
+        clock.advance(30.0)
+        return {"services": [{"type": "com.calc.add", "data": {"a": 1}}]}
+
+    await resumable(world, memory, holds_the_loop_up).execute(world.init())
+    assert memory.calls == ["acquire", "renew", "commit"]
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_the_callers_cancellation_stays_the_callers(world: Any, memory: Any) -> None:
     function = Waiting()
     execution = asyncio.create_task(resumable(world, memory, function).execute(world.init()))

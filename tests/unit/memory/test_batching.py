@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -185,6 +187,20 @@ async def test_calls_whose_time_ends_together_end_in_the_order_in_which_they_wer
     assert [type(answer) for answer in await answers(calls)] == [TimeoutError] * 200
     assert ended == list(range(200))
     store.gate.set()
+
+
+async def test_an_answer_that_came_while_the_loop_was_held_up_counts(store: Store) -> None:
+    loop = asyncio.get_running_loop()
+    store.gate.clear()
+    mine, its = socket.socketpair()
+    with mine, its:
+        loop.add_reader(mine, store.gate.set)
+        calls = submit(store.batcher(), "late", within_s=0.2)
+        await turns(3)
+        its.send(b"the answer")
+        time.sleep(0.3)  # noqa: ASYNC251 - it holds the loop up
+        assert await answers(calls) == [b"late"]
+        loop.remove_reader(mine)
 
 
 async def test_drain_waits_for_what_waits_and_what_is_under_way(store: Store) -> None:
