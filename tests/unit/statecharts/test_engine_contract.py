@@ -14,6 +14,7 @@ from pyarvo.errors import (
     ExecutionViolation,
     InvalidContext,
     InvalidEvent,
+    InvalidMachine,
     ViolationError,
 )
 from pyarvo.statecharts import (
@@ -337,12 +338,15 @@ def test_dots_belong_to_the_type() -> None:
     ],
 )
 def test_a_context_that_is_not_json_is_refused_with_its_path(value: Any, path: str, reason: str) -> None:
-    configs: list[MachineForm] = [{"context": value}, {"context": {}, "entry": assign(lambda: value)}]
-    for config in configs:
-        with pytest.raises(InvalidContext, match="machine, ") as caught:
-            step(Machine(config), None)
-        assert caught.value.path == path
-        assert reason in str(caught.value)
+    with pytest.raises(InvalidMachine, match="machine definition, ") as unmade:
+        Machine({"context": value})
+    assert unmade.value.path == path
+    assert reason in str(unmade.value)
+    machine = Machine({"context": {}, "entry": assign(lambda: value)})
+    with pytest.raises(InvalidContext, match="machine, ") as caught:
+        step(machine, None)
+    assert caught.value.path == path
+    assert reason in str(caught.value)
 
 
 def test_a_context_that_contains_itself_is_refused() -> None:
