@@ -1,9 +1,9 @@
 """
-Run the backends' suites against Debian's servers, and the unit tests with other Pythons; print a table.
+Run the backends' suites against Debian's servers, and the tests with other Pythons; print a table.
 
-`python -m tests.matrix [ROW ...]`, as root where a package of Debian is missing. Rows: redis, postgres, pgbouncer,
-python3.12, python3.13, python3.14. Not in CI. Debian's services are never used: every server is started by the tests,
-on a free port, from the package's program.
+`python -m tests.matrix [ROW ...]`, as root where a package of Debian is missing, or a newer suite of it is asked for;
+`--help` lists the rows. Not in CI. Debian's services are never used: every server is started by the tests, on a free
+port, from the package's program.
 """
 
 from __future__ import annotations
@@ -17,73 +17,17 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.matrix.debian import install
+from tests.matrix.rows import ROWS, Row
+from tests.matrix.suites import Machine, machine
 
 ROOT = Path(__file__).parents[2]
-SERVED = ("tests/integration", "tests/conformance", "tests/acceptance")
-PYTHONS = ("python3.12", "python3.13", "python3.14")
-
-
-@dataclass(frozen=True)
-class Row:
-    """
-    One line of the table.
-
-    Attributes:
-        name: To ask for it.
-
-        what: What is tested.
-
-        program: Says its version.
-
-        tests: Arguments of pytest.
-
-        package: Of Debian; "" for a Python.
-
-        environment: What makes the tests use the program.
-    """
-
-    name: str
-    what: str
-    program: str
-    tests: tuple[str, ...]
-    package: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-ROWS = (
-    Row(
-        "redis",
-        "Redis, alone, as a cluster, behind a sentinel",
-        "/usr/bin/redis-server",
-        (*SERVED, "-k", "redis"),
-        "redis-server",
-        {"REDIS_SERVER": "/usr/bin/redis-server"},
-    ),
-    Row(
-        "postgres",
-        "PostgreSQL",
-        "/usr/lib/postgresql/15/bin/postgres",
-        (*SERVED, "-k", "postgres"),
-        "postgresql-15",
-        {"POSTGRES_BIN": "/usr/lib/postgresql/15/bin"},
-    ),
-    Row(
-        "pgbouncer",
-        "PgBouncer, pool_mode=transaction, before the wheel's PostgreSQL",
-        "/usr/sbin/pgbouncer",
-        ("tests/conformance", "-k", "pgbouncer"),
-        "pgbouncer",
-        {"PGBOUNCER": "/usr/sbin/pgbouncer"},
-    ),
-    *(Row(name, "unit tests", name, ("tests/unit",)) for name in PYTHONS),
-)
 
 
 @dataclass(frozen=True)
@@ -92,6 +36,7 @@ class Result:
 
     row: Row
     version: str
+    python: str
     passed: int
     failed: int
     seconds: float
@@ -99,7 +44,7 @@ class Result:
     @property
     def cells(self) -> tuple[str, ...]:
         ran = (str(self.passed), str(self.failed), f"{self.seconds:.0f}")
-        return (self.row.what, self.version, *ran)
+        return (self.row.what, self.version, self.row.suite or "this machine's", self.python, *ran)
 
 
 def main() -> int:
@@ -109,53 +54,71 @@ def main() -> int:
     chosen = [row for row in ROWS if not given.rows or row.name in given.rows]
     if len(chosen) < len(set(given.rows)):
         parser.error(f"rows are {', '.join(row.name for row in ROWS)}")
-    install([row.package for row in chosen if row.package and not Path(row.program).exists()])
-    results = [run(row) for row in chosen if row.package or python_of(row.program)]
-    print(f"\n{datetime.now(UTC):%Y-%m-%d}, Python {sys.version.split()[0]} where no other is named\n")
+    here = [row for row in chosen if not row.suite and (row.package or python_of(row.program))]
+    needed = [row.package for row in here if row.package and not Path(row.program).exists()]
+    if len(here) < len(chosen) and not shutil.which("debootstrap"):
+        needed.append("debootstrap")
+    install(needed)
+    results = [run(row) for row in here]
+    for suite in dict.fromkeys(row.suite for row in chosen if row.suite):
+        results.extend(run_in(suite, [row for row in chosen if row.suite == suite]))
+    print(f"\n{datetime.now(UTC):%Y-%m-%d}\n")
     for line in table(results):
         print(line)
     return 1 if any(result.failed or not result.passed for result in results) else 0
 
 
 def table(results: Sequence[Result]) -> Iterator[str]:
-    yield "| tests of | version | passed | failed | seconds |"
-    yield "|---|---|---:|---:|---:|"
+    yield "| tests of | version | Debian | Python | passed | failed | seconds |"
+    yield "|---|---|---|---|---:|---:|---:|"
     for result in results:
         yield f"| {' | '.join(result.cells)} |"
 
 
 def run(row: Row) -> Result:
-    """Run the tests of *row*."""
-    with interpreter(row) as python, tempfile.TemporaryDirectory() as folder:
+    """Run the tests of *row* on this machine."""
+    with interpreter(row) as python:
+
+        def pytest(arguments: Sequence[str], report: Path) -> None:
+            command = [str(python), "-m", "pytest", f"--junitxml={report}", *arguments]
+            subprocess.run(command, cwd=ROOT, env={**os.environ, **row.environment}, check=False)
+
+        program = row.program if row.package else str(python)
+        return judged(row, version_of(said(program)), version_of(said(str(python))), pytest)
+
+
+def run_in(suite: str, rows: Sequence[Row]) -> list[Result]:
+    """Run the tests of *rows*, all of *suite*, in a folder with that."""
+    (python,) = {row.python for row in rows}
+    with machine(suite, python, [row.package for row in rows], ROOT) as made:
+        return [_run_in(made, row) for row in rows]
+
+
+def _run_in(made: Machine, row: Row) -> Result:
+    def pytest(arguments: Sequence[str], report: Path) -> None:
+        made.pytest(arguments, row.environment, report)
+
+    program, python = (
+        version_of(made.run([each, "--version"], check=True)) for each in (row.program, row.python)
+    )
+    return judged(row, program, python, pytest)
+
+
+def judged(row: Row, version: str, python: str, pytest: Callable[[Sequence[str], Path], None]) -> Result:
+    """What *pytest* came to with the arguments of *row*."""
+    with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         print(f"--- {row.what}", flush=True)
         began = time.monotonic()
-        subprocess.run(
-            [
-                python,
-                "-m",
-                "pytest",
-                "-q",
-                "-n",
-                "2",
-                "--dist",
-                "worksteal",
-                f"--junitxml={report}",
-                *row.tests,
-            ],
-            cwd=ROOT,
-            env={**os.environ, **row.environment},
-            check=False,
-        )
+        pytest(["-q", "-n", "2", "--dist", "worksteal", *row.tests], report)
         seconds = time.monotonic() - began
-        suites = ET.parse(report).getroot().iter("testsuite")
         counted = [
-            {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors")} for suite in suites
+            {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
+            for suite in ET.parse(report).getroot().iter("testsuite")
         ]
-        failed = sum(each["failures"] + each["errors"] for each in counted)
-        tests = sum(each["tests"] for each in counted)
-        program = row.program if row.package else str(python)
-        return Result(row, version_of(program), tests - failed, failed, seconds)
+    failed = sum(each["failures"] + each["errors"] for each in counted)
+    passed = sum(each["tests"] - each["skipped"] for each in counted) - failed
+    return Result(row, version, python, passed, failed, seconds)
 
 
 @contextmanager
@@ -184,10 +147,14 @@ def python_of(name: str) -> str | None:
     return None
 
 
-def version_of(program: str) -> str:
-    """As the program says it."""
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    number = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
+def said(program: str) -> str:
+    """What it says of its version."""
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def version_of(said: str) -> str:
+    """The first number in it."""
+    number = re.search(r"\d+(\.\d+)+", said)
     return number[0] if number else "?"
 
 

@@ -31,8 +31,8 @@ def install(packages: Sequence[str]) -> None:
             env=environment,
         )
     if shutil.which("systemctl"):
-        for package in packages:
-            subprocess.run(["systemctl", "disable", "--quiet", _SERVICES[package]], check=False)
+        for service in (_SERVICES[package] for package in packages if package in _SERVICES):
+            subprocess.run(["systemctl", "disable", "--quiet", service], check=False)
 
 
 @contextmanager
