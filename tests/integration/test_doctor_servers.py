@@ -68,7 +68,7 @@ async def test_redis_as_it_should_be(server: redis.RedisServer) -> None:
     findings = await found(server.url)
     assert set(verdicts(findings).values()) == {"fine"}
     assert findings["version"].value is not None
-    assert findings["version"].value.startswith(("valkey 9", "redis 7"))
+    assert findings["version"].value.startswith(("valkey ", "redis "))
     assert server.command("DBSIZE") == "0"  # looking wrote nothing, not even the mark of the schema
 
 
