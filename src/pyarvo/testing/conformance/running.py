@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
 from pyarvo.errors import InvalidOption
+from pyarvo.memory import MachineMemory
 from pyarvo.testing.conformance.bench import Bench, Factory, PromiseBroken, Shared
 from pyarvo.testing.conformance.clause import Clause, Level, chosen, levels_of
 from pyarvo.testing.conformance.report import Outcome, Report, Result
@@ -16,6 +18,9 @@ from pyarvo.testing.conformance.watched import offered_by
 
 __all__ = ["validate"]
 
+_FIRST: Final = 2
+"""Memories that nearly every clause uses."""
+_CONNECTED_S: Final = 3.0
 _AT_ONCE: Final = 16
 _LIMIT_S: Final = 40.0
 _LACKS: Final = dict.fromkeys(Level, "its methods") | {Level.NETWORK: "the address of its server"}
@@ -65,6 +70,7 @@ async def validate(
         if not declared:
             raise InvalidOption("levels", f"{type(first).__name__} has not even read, write, lock and unlock")
         held_to = [each for each in tried if each.level in declared]
+        await asyncio.gather(*(_connected(shared.memory({}, number)) for number in range(_FIRST)))
         results = await _all(shared, held_to, offered, seed)
         if only is None:
             results.extend(_undeclared(offered - declared))
@@ -78,6 +84,22 @@ async def validate(
         monotonic() - began,
         tuple(results),
     )
+
+
+async def _connected(memory: MachineMemory) -> None:
+    """Wait for the first answer, a while: what a store takes to make its tables is no clause's matter."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CONNECTED_S):
+            while not await _answers(memory):  # noqa: ASYNC110 - a store tells nobody when it is there
+                await asyncio.sleep(0.1)
+
+
+async def _answers(memory: MachineMemory) -> bool:
+    try:
+        await memory.read(f"kit-{os.urandom(6).hex()}")
+    except Exception:  # noqa: BLE001 - a memory under test may raise anything; the clauses tell it
+        return False
+    return True
 
 
 async def _all(
