@@ -52,7 +52,7 @@ test-matrix: $(VENV)/.test ## by hand, as root: the suites on Debian's Redis, Po
 SIZE ?= full
 
 trials: $(VENV)/.test ## frozen, killed and cut off processes and servers; a million seeds
-	$(BIN)/python -m trials --size $(SIZE) --mutants
+	$(BIN)/python -m trials --size $(SIZE)
 
 mutants: $(VENV)/.test ## every wrong memory against every clause with every seed; some minutes
 	$(BIN)/python -m tests.mutants.full

@@ -1,8 +1,8 @@
 """
-Trials of the lease protocol: `python -m trials [--size ci|medium|full] [--on sqlite ...] [--out out/trials]`.
+Trials of the lease protocol: `python -m trials [--size ci|medium|full] [--only PART ...] [--on STORE ...]`.
 
-Every part is bounded in number and in time. Histories (`*.jsonl`) and the table (`summary.md`, `summary.json`) are
-written to the folder; the status is 1 when anything was not as it must be.
+Every part is bounded in number and in time. Histories and the table (`summary.md`, `summary.json`) are written to the
+folder (`--out`); the status is 1 when anything was not as it must be.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from trials.backends import BACKENDS, opened
 from trials.events import event_trials
-from trials.freeze import freeze_trials
-from trials.history import History
-from trials.seeds import mutant_trials, seed_trials
+from trials.freeze import freeze_trials, judge_freezes
+from trials.results import Results, table
+from trials.seeds import hole_trials, seed_trials
+
+PARTS = ("freeze", "events", "seeds", "holes")
 
 
 class Size(NamedTuple):
@@ -42,63 +46,50 @@ SIZES = {
 
 def freeze_row(name: str, size: Size, out: Path) -> dict[str, Any]:
     """Freezing trials on one store."""
-    with (
-        TemporaryDirectory(prefix="trials-") as place,
-        opened(name, Path(place) / "store") as store,
-        History(out / f"freeze-{name}.jsonl") as history,
-    ):
-        counts = asyncio.run(freeze_trials(store, size.freezes, history))
-    good = counts["counted"] == counts["stale_refused"] == size.freezes
-    return {"good": good and not counts["stale_applied"] + counts["successor_errors"], **counts}
+    folder = _emptied(out / f"freeze-{name}")
+    with TemporaryDirectory(prefix="trials-") as place, opened(name, Path(place)) as store:
+        asyncio.run(freeze_trials(store, size.freezes, folder))
+    return judge_freezes(folder)
 
 
 def event_row(name: str, size: Size, out: Path) -> dict[str, Any]:
     """Events on one store."""
-    with (
-        TemporaryDirectory(prefix="trials-") as place,
-        opened(name, Path(place) / "store") as store,
-        History(out / f"events-{name}.jsonl") as history,
-    ):
-        counts = asyncio.run(
-            event_trials(store, size.workflows, Path(place), history, within_s=size.events_s)
-        )
-    same = counts["ids_as_without_faults"] and counts["effects_as_without_faults"]
-    return {"good": same and counts["records_done"] and counts["processes_killed"] > 0, **counts}
+    folder = _emptied(out / f"events-{name}")
+    with TemporaryDirectory(prefix="trials-") as place, opened(name, Path(place)) as store:
+        return asyncio.run(event_trials(store, size.workflows, folder, within_s=size.events_s))
 
 
-def run(size: Size, backends: list[str], out: Path) -> list[dict[str, Any]]:
-    """All trials; a row of the table for each."""
-    rows: list[dict[str, Any]] = []
-    for name in backends:
-        for kind, trial in (("freeze", freeze_row), ("events", event_row)):
-            started = time.monotonic()
-            found = trial(name, size, out)
-            rows.append({"trial": kind, "on": name, **found, "seconds": round(time.monotonic() - started, 1)})
-            sys.stdout.write(f"{json.dumps(rows[-1])}\n")
-            sys.stdout.flush()
-    started = time.monotonic()
-    found = seed_trials(out, size.seeds, size.seeds_s)
-    rows.append(
-        {
-            "trial": "seeds",
-            "on": "simulation",
-            "good": True,
-            **found,
-            "seconds": round(time.monotonic() - started, 1),
-        }
-    )
-    return rows
+def _emptied(folder: Path) -> Path:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = ["| trial | on | as it must be | seconds | what was counted |", "|---|---|---|---|---|"]
-    for row in rows:
-        rest = {name: value for name, value in row.items() if name not in ("trial", "on", "good", "seconds")}
-        counted = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rest.items())
-        good = "yes" if row["good"] else "**no**"
-        lines.append(f"| {row['trial']} | {row['on']} | {good} | {row['seconds']} | {counted} |")
-    return "\n".join(lines) + "\n"
+def hole_row(out: Path) -> dict[str, Any]:
+    """Every protocol with a hole; the seeds that find them are written to `holes.json`."""
+    holes = hole_trials()
+    (out / "holes.json").write_text(json.dumps(holes, indent=1) + "\n")
+    found = sum(hole["seed"] is not None for hole in holes.values())
+    return {"good": found == len(holes), "holes": len(holes), "found": found}
+
+
+def run(size: Size, parts: list[str], backends: list[str], out: Path) -> Iterator[dict[str, Any]]:
+    """All trials asked for; a row of the table for each."""
+    wanted = [(part, name) for name in backends for part in ("freeze", "events") if part in parts]
+    wanted += [(part, "simulation") for part in ("seeds", "holes") if part in parts]
+    for part, name in wanted:
+        started = time.monotonic()
+        match part:
+            case "freeze":
+                row = freeze_row(name, size, out)
+            case "events":
+                row = event_row(name, size, out)
+            case "seeds":
+                row = seed_trials(out, size.seeds, size.seeds_s)
+            case _:
+                row = hole_row(out)
+        yield {"trial": part, "on": name, **row, "seconds": round(time.monotonic() - started, 1)}
 
 
 def main(arguments: list[str]) -> int:
@@ -107,16 +98,20 @@ def main(arguments: list[str]) -> int:
         prog="python -m trials", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--on", nargs="+", choices=BACKENDS, default=list(BACKENDS))
     parser.add_argument("--out", type=Path, default=Path("out/trials"))
-    parser.add_argument("--mutants", action="store_true", help="also find every hole of the simulation")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
-    rows = run(SIZES[given.size], given.on, given.out)
-    if given.mutants:
-        (given.out / "mutants.json").write_text(json.dumps(mutant_trials(), indent=1))
-    (given.out / "summary.json").write_text(json.dumps(rows, indent=1))
-    (given.out / "summary.md").write_text(table(rows))
+    results, rows = Results(given.out), list[dict[str, Any]]()
+    for row in run(SIZES[given.size], given.only, given.on, given.out):
+        command = f"python -m trials --size {given.size} --only {row['trial']}"
+        if row["on"] in BACKENDS:
+            command += f" --on {row['on']}"
+        rows.append({**row, "command": command})
+        results.add(rows[-1])
+        sys.stdout.write(f"{json.dumps(rows[-1])}\n")
+        sys.stdout.flush()
     sys.stdout.write(table(rows))
     return 0 if all(row["good"] for row in rows) else 1
 

@@ -1,8 +1,5 @@
 """Events in number: doubled, reordered, worked off by processes that are killed, on a server that is killed and cut off."""
 
-# Asserted is what must hold for a trial to be one.
-# ruff: noqa: S101, ASYNC110
-
 from __future__ import annotations
 
 import asyncio
@@ -11,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,9 +16,11 @@ from typing import Any
 from pyarvo.events import ArvoEvent
 from pyarvo.memory import SimpleMachineMemory, open_memory
 from pyarvo.testing.faults import TcpProxy
+from pyarvo.testing.history import History
 from pyarvo.testing.simulation.trip import EVENTS, facts, first_event, make_handlers
 from trials.backends import Store
-from trials.history import History
+from trials.judging import calls_file, judge
+from trials.notes import Notes
 
 __all__ = ["event_trials"]
 
@@ -29,6 +29,9 @@ _AT_ONCE = 64
 _WORKFLOWS_AT_ONCE = 100
 _MOST_COPIES = 3
 _DOUBLED = 0.3
+_EFFECTS = "effects.txt"
+_SUBJECT = 2
+"""Where an event's facts have its subject."""
 _SOURCES = ("arvo.orc.sim.trip", "arvo.orc.sim.fan", "com.sim.add")
 
 Emitted = dict[str, tuple[object, ...]]
@@ -61,7 +64,7 @@ class _Process:
 
 
 class _Broker:
-    def __init__(self, store: Store, url: str, workflows: int, folder: Path, history: History) -> None:
+    def __init__(self, store: Store, url: str, workflows: int, folder: Path, notes: Notes) -> None:
         self.emitted: Emitted = {}
         self.deliveries = 0
         self.acknowledged = 0
@@ -69,8 +72,9 @@ class _Broker:
         self.others: list[str] = []
         self.processes: list[_Process] = []
         self._url = url
-        self._effects = folder / "effects"
-        self._history = history
+        self._folder = folder
+        self._numbers = count()
+        self._notes = notes
         self._chance = Random(store.name)
         self._inits = [first_event(n) for n in reversed(range(workflows))]
         self._running = 0
@@ -99,8 +103,10 @@ class _Broker:
 
     async def start(self) -> None:
         dies_at = self._chance.randrange(50, 400) if self._chance.random() < 0.5 else 0
+        calls = calls_file(self._folder, f"worker-{next(self._numbers)}")
         popen = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "trials.process", "work", self._url, str(self._effects), str(dies_at)),
+            *(sys.executable, "-m", "trials.process", "work", self._url),
+            *(str(self._folder / _EFFECTS), str(calls), str(dies_at)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**24,
@@ -127,7 +133,7 @@ class _Broker:
         self.processes.remove(process)
         if not self._over.is_set():
             self.counts["killed"] += 1
-            self._history.note("process died", status=process.popen.returncode, given=len(process.given))
+            self._notes.note("process died", status=process.popen.returncode, given=len(process.given))
             self._waiting += process.given
             await self.start()
             self.feed()
@@ -153,7 +159,7 @@ class _Broker:
             elif self._sent[made.id] == 0:  # the end of a workflow
                 self._sent[made.id] += 1
                 self._running -= 1
-        self._history.note(
+        self._notes.note(
             "answered", n=n, id=event.id, outcome=answer["outcome"], made=[e["id"] for e in answer["events"]]
         )
 
@@ -192,22 +198,25 @@ class _Broker:
 
 
 async def event_trials(
-    store: Store, workflows: int, folder: Path, history: History, *, within_s: float = 600.0
+    store: Store, workflows: int, folder: Path, *, within_s: float = 600.0
 ) -> dict[str, Any]:
     """
     Run so many workflows of 18 events each through every fault, and compare with a run without any.
+
+    What every process saw of the store is written to *folder*, and judged.
 
     Raises:
         TimeoutError: It was not over within *within_s* seconds.
     """
     expected, expected_effects = await without_faults(workflows)
     async with AsyncExitStack() as stack:
+        notes = stack.enter_context(Notes(folder))
         url, proxy = store.url, None
         if store.restart is not None:
             proxy = await stack.enter_async_context(TcpProxy(store.port))
             url = store.by(proxy.port)
-        broker = _Broker(store, url, workflows, folder, history)
-        chaos = asyncio.create_task(_chaos(store, proxy, broker, workflows * EVENTS, history))
+        broker = _Broker(store, url, workflows, folder, notes)
+        chaos = asyncio.create_task(_chaos(store, proxy, broker, workflows * EVENTS, notes))
         try:
             await broker.run(within_s)
         finally:
@@ -215,24 +224,26 @@ async def event_trials(
             await asyncio.gather(chaos, return_exceptions=True)
             if proxy is not None:
                 proxy.heal()
-    effects = set((folder / "effects").read_text().split())
-    return {
+    instances = {str(told[_SUBJECT]) for told in expected.values()}
+    counts = {
         "events": workflows * EVENTS,
         "deliveries": broker.deliveries,
         "doubled": broker.counts["doubled"],
         "processes_killed": broker.counts["killed"],
         "refused_and_again": broker.counts["again"],
         "replayed": broker.counts["replayed"],
-        "ids_as_without_faults": broker.emitted == expected and not broker.others,
-        "effects_as_without_faults": effects == expected_effects,
-        "records_done": await _done(store, workflows),
         "faults": broker.counts["faults"],
+        "ids_as_without_faults": broker.emitted == expected and not broker.others,
+        "effects_as_without_faults": set((folder / _EFFECTS).read_text().split()) == expected_effects,
+        "records_done": await _done(store, sorted(instances), folder),
     }
+    judged = judge(folder)
+    same = counts["ids_as_without_faults"] and counts["effects_as_without_faults"] and counts["records_done"]
+    good = same and counts["processes_killed"] > 0 and judged.verdict.is_legal
+    return {"good": good, **counts, **judged.counts()}
 
 
-async def _chaos(
-    store: Store, proxy: TcpProxy | None, broker: _Broker, events: int, history: History
-) -> None:
+async def _chaos(store: Store, proxy: TcpProxy | None, broker: _Broker, events: int, notes: Notes) -> None:
     """What goes wrong, each at its share of the work."""
 
     async def kill() -> None:
@@ -264,13 +275,14 @@ async def _chaos(
     for n, fault in enumerate(faults):
         while broker.acknowledged < events * (n + 0.5) / len(faults):
             await asyncio.sleep(0.01)
-        history.note("fault", kind=fault.__name__)
+        notes.note("fault", kind=fault.__name__)
         broker.counts["faults"] += 1
         await fault()
 
 
-async def _done(store: Store, workflows: int) -> bool:
-    """Whether the first and the last workflow's records say that they are done."""
-    async with open_memory(store.url) as memory:
-        records = [await memory.read(first_event(n).subject) for n in (0, workflows - 1)]
-    return all(record is not None and record["status"] == "done" for record in records)
+async def _done(store: Store, instances: list[str], folder: Path) -> bool:
+    """Whether every record says that it is done; each is read, so that the history shows what was kept."""
+    with History(calls_file(folder, "reader")) as history:
+        async with history.memory(open_memory(store.url)) as memory:
+            statuses = [(await memory.read(id) or {}).get("status") for id in instances]
+    return set(statuses) == {"done"}

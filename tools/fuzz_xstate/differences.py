@@ -13,8 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pyarvo.statecharts.engine import rules
-from pyarvo.statecharts.engine.run import Run
-from pyarvo.statecharts.model import Transition, indices
+from pyarvo.statecharts.model import Run, Transition, indices
 
 from .ours import play
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import pickle
 import subprocess
 import sys
 from contextlib import suppress
 
 import pytest
 
-from pyarvo.testing.simulation import Broken, Process, VirtualLoop, World, run_seed, run_seeds
+from pyarvo.testing.simulation import (
+    Broken,
+    Process,
+    SimulationFailed,
+    VirtualLoop,
+    World,
+    run_seed,
+    run_seeds,
+)
 from pyarvo.testing.simulation.mutants import MUTANTS
 from pyarvo.testing.simulation.run import SCENARIOS, main, seed_that_finds
 
@@ -27,8 +36,7 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
 def test_each_hole_is_found(name: str) -> None:
     found = seed_that_finds(name, range(WITHIN))
     assert found is not None
-    again = run_seed(found.seed, mutant=name)
-    assert again.broken == found.broken
+    assert run_seed(found.seed, mutant=name) == found  # the promise, and the digest of all that led to it
 
 
 def test_a_seed_does_the_same_each_time() -> None:
@@ -60,6 +68,22 @@ def test_another_process_sees_the_same() -> None:
     command = [sys.executable, "-m", "pyarvo.testing.simulation", "--seed", "7", "--trace"]
     said = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
     assert tuple(said[:-1]) == run_seed(7, traced=True).trace
+
+
+FOUND = (9_872,)
+"""Seeds that found a fault: renewals that went on after the work that they were for."""
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_a_seed_that_found_a_fault_finds_it_no_more(seed: int) -> None:
+    assert run_seed(seed).broken == ""
+
+
+def test_a_failure_comes_whole_out_of_another_process() -> None:
+    failed = pickle.loads(pickle.dumps(SimulationFailed(7, "ids-random", Broken("a promise"))))
+    assert isinstance(failed, SimulationFailed)
+    assert failed.seed == 7
+    assert str(failed).startswith("seed 7 breaks: a promise\nreplay: python -m")
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -149,7 +149,7 @@ def _step_apart(options: MemoryOptions, clock: Callable[[], float]) -> Backend:
 
 
 def _random_id(**_: object) -> str:
-    return os.urandom(16).hex()
+    return random.randbytes(16).hex()  # of the seed, so that it fails the same way again
 
 
 @contextmanager

@@ -39,6 +39,11 @@ class SimulationFailed(AssertionError):
             f"seed {seed} breaks: {broken}\nreplay: python -m pyarvo.testing.simulation --seed {seed}{wrong} --trace"
         )
         self.seed = seed
+        self._made_of = seed, mutant, broken
+
+    def __reduce__(self) -> tuple[type[SimulationFailed], tuple[int, str | None, Broken]]:
+        """It comes whole out of a process of a pool."""
+        return type(self), self._made_of
 
 
 class Verdict(msgspec.Struct, frozen=True):
