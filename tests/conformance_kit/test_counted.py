@@ -6,7 +6,8 @@ import json
 
 from tests.conformance_kit.counted import BLOCK, README, RUNS, block
 
-from pyarvo.testing.conformance.clause import Level, clauses
+from pyarvo.testing.conformance.clause import clauses
+from pyarvo.testing.conformance.levels import Level
 
 
 def test_readme_counts_what_there_is() -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from random import uniform
-from types import UnionType
 from typing import Protocol
 
 from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoEvent
+from pyarvo.numeric import is_integer, is_number
 
 __all__ = ["DeadLetter", "DeadLetterReason", "Delivery", "EventHandler", "Resolve", "RetryPolicy"]
 
@@ -101,11 +101,11 @@ class RetryPolicy:
     longest_s: float = 5.0
 
     def __post_init__(self) -> None:
-        if not _is_number(self.attempts, int) or self.attempts < 1:
+        if not is_integer(self.attempts) or self.attempts < 1:
             raise InvalidOption("attempts", f"must be 1 or more, is {self.attempts!r}")
-        if not _is_number(self.longest_s, int | float):
+        if not is_number(self.longest_s):
             raise InvalidOption("longest_s", f"must be seconds, is {self.longest_s!r}")
-        if not _is_number(self.first_s, int | float) or not 0 <= self.first_s <= self.longest_s:
+        if not is_number(self.first_s) or not 0 <= self.first_s <= self.longest_s:
             raise InvalidOption("first_s", f"must be 0.0 to longest_s, is {self.first_s!r}")
 
     def wait_s(self, attempts: int, at_least_s: float | None) -> float:
@@ -122,11 +122,6 @@ class RetryPolicy:
         """
         planned = min(self.longest_s, self.first_s * 2 ** min(attempts - 1, 30))
         return max(planned, at_least_s or 0.0) * uniform(1.0, _JITTER)
-
-
-def _is_number(value: object, kind: type | UnionType) -> bool:
-    """Whether *value* is of *kind*, which no truth value is: callers are not all typed."""
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class Resolve:

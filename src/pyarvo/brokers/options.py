@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from pyarvo.brokers.delivery import DeadLetter, RetryPolicy
 from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoEvent
+from pyarvo.numeric import is_integer, is_number
 
 __all__ = ["BrokerOptions", "OnDeadLetter", "OnDomainedEvent", "bounded", "check_options", "check_timeout"]
 
@@ -71,7 +72,7 @@ def bounded(option: str, value: object, least: int) -> int:
     Raises:
         InvalidOption: *value* is no integer of *least* or more.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not (is_integer(value) and value >= least):
         raise InvalidOption(option, f"must be {least} or more, is {value!r}")
     return value
 
@@ -81,7 +82,5 @@ def check_timeout(timeout_s: object) -> None:
     Raises:
         InvalidOption: Neither None nor a number of seconds.
     """
-    if timeout_s is None:
-        return
-    if not isinstance(timeout_s, int | float) or isinstance(timeout_s, bool) or isnan(timeout_s):
+    if timeout_s is not None and not (is_number(timeout_s) and not isnan(timeout_s)):
         raise InvalidOption("timeout_s", f"must be seconds or None, is {timeout_s!r}")

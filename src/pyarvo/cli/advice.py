@@ -7,7 +7,7 @@ import shlex
 from pyarvo.cli.explanation import Advice, Facts, LastStep, Situation
 from pyarvo.cli.waiting import Awaited
 from pyarvo.memory import Instance
-from pyarvo.memory.queries import FINISHED
+from pyarvo.memory.instances import FINISHED
 
 __all__ = ["Advisor"]
 

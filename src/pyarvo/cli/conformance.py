@@ -15,7 +15,8 @@ from pyarvo.cli.exits import Exit, Stop, redacted
 from pyarvo.cli.options import UrlArgument, url_of
 from pyarvo.cli.text import safe
 from pyarvo.errors import InvalidOption
-from pyarvo.testing.conformance import Level, Report, validate
+from pyarvo.memory import LeasedMemory
+from pyarvo.testing.conformance import Factory, Level, Report, validate
 from pyarvo.testing.conformance.stores import factory_of
 
 __all__ = ["conformance"]
@@ -75,11 +76,20 @@ async def _validated(
 ) -> Report:
     try:
         async with factory_of(url) as (factory, server):
+            await _there(factory)
             return await validate(factory, levels=levels or None, only=only or None, seed=seed, server=server)
     except OSError as error:
         raise InvalidOption(
             "url", f"no place for the kit at {redacted(url)}: {error.strerror or error}"
         ) from error
+
+
+async def _there(factory: Factory) -> None:
+    """Ask our own memories for their store first: where it is away every clause would wait for it."""
+    memory = factory()
+    if isinstance(memory, LeasedMemory):
+        async with memory:
+            await memory.ping()
 
 
 def _told(report: Report, form: _Form) -> str:

@@ -22,7 +22,7 @@ from pyarvo.cli.text import utc
 from pyarvo.cli.views import event_identity, kind_of, lease_view
 from pyarvo.cli.waiting import Awaited, as_object, as_text, awaited
 from pyarvo.memory import Instance, Record, Step
-from pyarvo.memory.queries import FINISHED
+from pyarvo.memory.instances import FINISHED
 
 __all__ = ["explain"]
 

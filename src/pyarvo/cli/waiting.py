@@ -18,7 +18,7 @@ from msgspec import Struct
 from pyarvo.cli.text import utc
 from pyarvo.cli.views import event_identity
 from pyarvo.memory import Record, Step
-from pyarvo.memory.queries import FINISHED
+from pyarvo.memory.instances import FINISHED
 
 __all__ = ["Awaited", "as_object", "as_text", "awaited"]
 

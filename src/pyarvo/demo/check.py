@@ -30,7 +30,8 @@ from pyarvo.demo.place import Place
 from pyarvo.demo.report import DeadLetter, KillReport, Report, ServerKill, as_table
 from pyarvo.events.subject import parse_subject
 from pyarvo.memory import Instance, open_memory
-from pyarvo.memory.queries import FINISHED, QueryLevel
+from pyarvo.memory.instances import FINISHED
+from pyarvo.memory.queries import QueryLevel
 
 __all__ = ["check", "main"]
 

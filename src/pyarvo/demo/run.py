@@ -36,7 +36,8 @@ from pyarvo.demo.watched import Kill, KillPoint
 from pyarvo.demo.worker import Job
 from pyarvo.errors import ArvoError, InvalidOption, MemoryUnavailable
 from pyarvo.memory import Find, open_memory
-from pyarvo.memory.queries import FINISHED, QueryLevel
+from pyarvo.memory.instances import FINISHED
+from pyarvo.memory.queries import QueryLevel
 
 __all__ = ["FEWEST_ORDERS", "MOST_WORKERS", "DemoFailed", "run_demo"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeGuard
+from typing import Final
 
 from pyarvo.errors import InvalidOption, InvalidRecord
 from pyarvo.memory.backend import Find, Image
 from pyarvo.memory.contract import Lease, Step
+from pyarvo.numeric import is_integer, is_number
 
 __all__ = [
     "MAX_PAGE",
@@ -89,7 +90,7 @@ def check_find(what: object) -> Find:
             raise InvalidOption(name, f"must be true or false, is {value!r}")
     for name in ("updated_before", "updated_after"):
         value = getattr(what, name)
-        if value is not None and not (_is_number(value) and MIN_TIME <= value <= MAX_TIME):
+        if value is not None and not (is_number(value) and MIN_TIME <= value <= MAX_TIME):
             raise InvalidOption(name, "must be seconds since the epoch, in the years 1 to 9999")
     return what
 
@@ -107,7 +108,7 @@ def check_limit(limit: object) -> None:
     Raises:
         InvalidOption: No integer from 1 to 1,000.
     """
-    if not _is_integer(limit) or not 1 <= limit <= MAX_PAGE:
+    if not is_integer(limit) or not 1 <= limit <= MAX_PAGE:
         raise InvalidOption("limit", f"must be 1 to {MAX_PAGE:,}, is {limit!r}")
 
 
@@ -127,7 +128,7 @@ def check_after(version: object) -> None:
     Raises:
         InvalidOption: No version: 0 or more, of 63 bits.
     """
-    if not _is_integer(version) or not 0 <= version <= _MAX_VERSION:
+    if not is_integer(version) or not 0 <= version <= _MAX_VERSION:
         raise InvalidOption("after", f"must be a version, 0 or more, is {version!r}")
 
 
@@ -136,7 +137,7 @@ def check_age(older_than_s: object) -> None:
     Raises:
         InvalidOption: No number of seconds, 0 or more.
     """
-    if not _is_number(older_than_s) or not older_than_s >= 0:
+    if not is_number(older_than_s) or not older_than_s >= 0:
         raise InvalidOption("older_than_s", "must be 0 or more seconds")
 
 
@@ -157,11 +158,3 @@ def _check_unicode(name: str, text: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError as exc:
         raise InvalidOption(name, "holds a lone surrogate, which UTF-8 cannot carry") from exc
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_integer(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

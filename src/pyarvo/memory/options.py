@@ -6,12 +6,13 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, Self, TypedDict, cast
 
 from pyarvo.errors import InvalidOption
 from pyarvo.events.labels import Labels, labels
 from pyarvo.memory.codecs.codec import Codec
 from pyarvo.memory.codecs.named import codec_of
+from pyarvo.numeric import is_integer, is_number
 
 __all__ = [
     "DEFAULT_RECORD_LIMIT",
@@ -55,7 +56,7 @@ def check_ttl(ttl_s: object, name: str = "ttl_s") -> float:
     Raises:
         InvalidOption: Not a number from 1.0 to 3,600.0. There is no lease without an end.
     """
-    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
+    if not is_number(ttl_s) or not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
         raise InvalidOption(name, f"must be {MIN_TTL_S} to {MAX_TTL_S:,} seconds, is {ttl_s!r}")
     return float(ttl_s)
 
@@ -170,8 +171,8 @@ def check_number(name: str, value: object, kind: type, low: float, high: float) 
     Raises:
         InvalidOption: It is not.
     """
-    allowed = int if kind is int else int | float
-    if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
+    fits = is_integer(value) if kind is int else is_number(value)
+    if not fits or not low <= cast("float", value) <= high:
         raise InvalidOption(name, f"must be {low:,} to {high:,}, is {value!r}")
 
 

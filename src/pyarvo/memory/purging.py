@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from pyarvo.errors import LeaseLost
 from pyarvo.memory.arguments import MIN_TIME
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import is_held
+from pyarvo.memory.instances import FINISHED, Instance, Page
 
-if TYPE_CHECKING:
-    from pyarvo.memory.queries import Instance, Page
-
-__all__ = ["FINISHED", "purge_trees"]
-
-FINISHED: Final = frozenset({"done", "failure", "error", "stopped"})
-"""The statuses of an instance that will never write again. Any other, and none, counts as live work."""
+__all__ = ["purge_trees"]
 
 # Trees that are looked at together, so that their deletions share transactions and round trips.
 _AT_ONCE: Final = 32

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from pyarvo.errors import LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
@@ -22,83 +21,16 @@ from pyarvo.memory.backend import Find, Image, Importing, Stored, is_hashed
 from pyarvo.memory.codec import check_id
 from pyarvo.memory.contract import Record, Step
 from pyarvo.memory.decide import Delete, Deleted, Denied, ForceRelease, JournalEntry, Released, is_held
-from pyarvo.memory.purging import FINISHED, purge_trees
+from pyarvo.memory.instances import Instance, Page
+from pyarvo.memory.purging import purge_trees
 from pyarvo.telemetry import active
 
-__all__ = ["FINISHED", "Find", "Instance", "Page", "QueryLevel"]
+__all__ = ["QueryLevel"]
 
 # How often an instance is read anew because it changed while it was read.
 _LOOKS: Final = 5
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """
-    One instance with its metadata. All times are the store's clock.
-
-    Attributes:
-        id: The event subject.
-
-        version: Of the record; 0 = none.
-
-        fence: Of the latest grant.
-
-        held: Whether a lease runs now.
-
-        lapsed: Whether the latest lease ran out and was never given back: its holder died or froze in mid-step, or is
-            late. Nothing needs to be released, the next lease takes over.
-
-        holder: Label of the latest holder; "" when there was none.
-
-        held_since: Seconds since the epoch; None when no lease runs.
-
-        expires_in_s: Seconds until the lease ends; None when no lease runs.
-
-        orchestrator, orchestrator_version, status, parent: The labels; None when the record has none.
-
-        created_at, updated_at: Seconds since the epoch.
-
-        deleted_at: None unless this is a tombstone.
-
-        note: Why the lease was last released by force; "".
-
-        data: The record; None when there is none, and in lists.
-    """
-
-    id: str
-    version: int
-    fence: int
-    held: bool
-    lapsed: bool
-    holder: str
-    held_since: float | None
-    expires_in_s: float | None
-    orchestrator: str | None
-    orchestrator_version: str | None
-    status: str | None
-    parent: str | None
-    created_at: float
-    updated_at: float
-    deleted_at: float | None
-    note: str
-    data: Record | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """
-    Some instances, newest first.
-
-    Attributes:
-        items: At most `limit` of them.
-
-        cursor: Give it to the next call for the next page; None on the last.
-    """
-
-    items: tuple[Instance, ...]
-    cursor: str | None
 
 
 class QueryLevel(StoreAccess):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.servers.redis import free_ports
 
 from pyarvo.testing.conformance import Level, all_clauses
 
@@ -102,3 +103,10 @@ def test_the_command_says_what_it_cannot_do(tmp_path: Path, words: list[str]) ->
     done = pyarvo(tmp_path, *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("pyarvo: ")
+
+
+def test_the_command_says_at_once_that_the_store_is_away(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    done = pyarvo(tmp_path, f"redis://127.0.0.1:{port}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(port) in done.stderr

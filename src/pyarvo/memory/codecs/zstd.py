@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pyarvo.errors import InvalidOption, RecordCorrupt
 from pyarvo.memory.codecs.codec import Where
+from pyarvo.numeric import is_integer
 
 __all__ = ["TAG", "Zstd"]
 
@@ -38,9 +39,9 @@ class Zstd:
             import zstandard
         except ImportError as exc:
             raise InvalidOption("codec", "zstd needs a library: pip install 'pyarvo[zstd]'") from exc
-        if isinstance(above, bool) or not isinstance(above, int) or above < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        if not is_integer(above) or above < 0:
             raise InvalidOption("above", "must be 0 or more bytes")
-        if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= _MAX_LEVEL:  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        if not is_integer(level) or not 1 <= level <= _MAX_LEVEL:
             raise InvalidOption("level", f"must be 1 to {_MAX_LEVEL}")
         self._zstd: Any = zstandard
         self._above = above

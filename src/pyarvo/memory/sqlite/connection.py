@@ -48,24 +48,29 @@ class OpenedFile:
         self._identity: tuple[int, int] | None = None
 
     def opened(self) -> None:
-        """A connection to it was made."""
+        """
+        A connection to it was made.
+
+        Raises:
+            MemoryUnavailable: It is gone already.
+        """
         if self._identity is None:
-            found = self._path.stat()
-            self._identity = (found.st_dev, found.st_ino)
+            self._identity = self._found()
 
     def check(self) -> None:
         """
         Raises:
             MemoryUnavailable: Another file, or none, is there now.
         """
-        if self._identity is None:
-            return
+        if self._identity is not None and self._found() != self._identity:
+            raise self._fault("replaced")
+
+    def _found(self) -> tuple[int, int]:
         try:
             found = self._path.stat()
         except OSError as exc:
             raise self._fault("removed") from exc
-        if (found.st_dev, found.st_ino) != self._identity:
-            raise self._fault("replaced")
+        return found.st_dev, found.st_ino
 
     def _fault(self, what: str) -> MemoryUnavailable:
         return MemoryUnavailable(

@@ -9,8 +9,9 @@ see `MachineMemoryConformance`. The page docs/conformance.md lists the clauses.
 """
 
 from pyarvo.testing.conformance.bench import Bench, Factory, PromiseBroken
-from pyarvo.testing.conformance.clause import Clause, Kind, Level
+from pyarvo.testing.conformance.clause import Clause, Kind
 from pyarvo.testing.conformance.clause import clauses as all_clauses
+from pyarvo.testing.conformance.levels import Level
 from pyarvo.testing.conformance.report import Outcome, Report, Result
 from pyarvo.testing.conformance.running import validate
 from pyarvo.testing.conformance.suite import MachineMemoryConformance

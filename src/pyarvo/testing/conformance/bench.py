@@ -9,13 +9,21 @@ from random import Random
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory import Lease, MachineMemory
 from pyarvo.testing.conformance.faults import Fault, FaultyBackend
 from pyarvo.testing.conformance.watched import History, Watched
 from pyarvo.testing.faults.proxy import TcpProxy
 
-__all__ = ["SHORT_S", "Bench", "Factory", "PromiseBroken", "Shared", "same_again"]
+__all__ = [
+    "PATIENCE_S",
+    "SHORT_S",
+    "Bench",
+    "Factory",
+    "PromiseBroken",
+    "Shared",
+    "same_again",
+    "until_answered",
+]
 
 R = TypeVar("R")
 E = TypeVar("E", bound=BaseException)
@@ -24,6 +32,9 @@ SHORT_S: Final = 1.0
 """The shortest TTL there is; it is waited for where time must pass."""
 
 _SLACK_S: Final = 0.15
+
+PATIENCE_S: Final = 35.0
+"""Who comes again at once may pass a caller by for long, on a busy machine."""
 
 Factory = Callable[..., MachineMemory]
 """
@@ -36,6 +47,25 @@ leads to the store.
 
 class PromiseBroken(AssertionError):
     """What was promised does not hold; the message says what was seen instead."""
+
+
+async def until_answered(memory: MachineMemory, id: str, within_s: float = 10.0) -> None:
+    """
+    Read *id* until the store answers: what it takes to connect and to make tables is no clause's matter.
+
+    Raises:
+        Exception: What the last read raised, once *within_s* seconds have passed.
+    """
+    until = monotonic() + within_s
+    while True:
+        try:
+            await memory.read(id)
+        except Exception:
+            if monotonic() > until:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 class Shared:
@@ -131,19 +161,10 @@ class Bench:
         attempt is spent on a connection that a busy machine opens slowly.
         """
         memory = self.fresh(**{"lock_attempts": 1, **options})
-        await self._connected(memory)
+        await until_answered(memory.inner, self.id("connects"))
         inside: dict[str, Any] = memory.inner.__dict__
         self._faulty[memory] = inside["_backend"] = FaultyBackend(inside["_backend"], faults)
         return memory
-
-    async def _connected(self, memory: Watched, within_s: float = 10.0) -> None:
-        until = monotonic() + within_s
-        while True:
-            try:
-                return await memory.inner.ping()
-            except MemoryUnavailable:
-                if monotonic() > until:
-                    raise
 
     def sent(self, memory: Watched) -> list[str]:
         """The kinds of operations that a faulty memory has sent to the store."""
@@ -156,15 +177,8 @@ class Bench:
         proxy = await TcpProxy(self._shared.server).__aenter__()
         self._proxies.append(proxy)
         memory = self.fresh(server=f"{proxy.host}:{proxy.port}", **options)
-        until = monotonic() + 10.0
-        while True:
-            try:
-                await memory.read(self.id("connects"))
-            except Exception:
-                if monotonic() > until:
-                    raise
-            else:
-                return memory, proxy
+        await until_answered(memory.inner, self.id("connects"))
+        return memory, proxy
 
     def _watched(self, memory: MachineMemory) -> Watched:
         self._count += 1
@@ -208,6 +222,15 @@ class Bench:
         await asyncio.sleep(0)
         gate.set()
         return await asyncio.gather(*(tasks[n] for n in range(len(works))), return_exceptions=True)
+
+    async def together(self, works: Sequence[Callable[[], Coroutine[Any, Any, R]]]) -> list[R]:
+        """The same, where none may raise: what they returned."""
+        results: list[R] = []
+        for each in await self.race(works):
+            if isinstance(each, BaseException):
+                raise each
+            results.append(each)
+        return results
 
     async def until_locked(self, memory: Watched, id: str, within_s: float = 15.0) -> None:
         """Lock *id*, asking again while somebody else holds it."""

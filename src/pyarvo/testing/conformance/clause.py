@@ -8,29 +8,15 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pyarvo.errors import InvalidOption
+from pyarvo.testing.conformance.bench import Bench
+from pyarvo.testing.conformance.levels import Level
 
-if TYPE_CHECKING:
-    from pyarvo.testing.conformance.bench import Bench
+__all__ = ["Clause", "Kind", "chosen", "clause", "clauses"]
 
-__all__ = ["Clause", "Kind", "Level", "chosen", "clause", "clauses", "levels_of"]
-
-Work = Callable[["Bench"], Coroutine[Any, Any, None]]
-
-
-class Level(StrEnum):
-    """What a memory may offer; within a level nothing is optional."""
-
-    BASE = "base"
-    LEASED = "leased"
-    QUERY = "query"
-    BACKEND = "backend"
-    """Built on pyarvo's own `Backend`: then the kit breaks the calls between memory and store."""
-
-    NETWORK = "network"
-    """Its store is a server whose address is given: then the kit breaks the connections to it."""
+Work = Callable[[Bench], Coroutine[Any, Any, None]]
 
 
 class Kind(StrEnum):
@@ -112,16 +98,3 @@ def chosen(only: str | Iterable[str] | None) -> tuple[Clause, ...]:
         if not any(fnmatchcase(each.id, pattern) for each in clauses()):
             raise InvalidOption("only", f"names no clause: {pattern!r}")
     return tuple(each for each in clauses() if any(fnmatchcase(each.id, pattern) for pattern in patterns))
-
-
-def levels_of(names: Iterable[str]) -> frozenset[Level]:
-    """
-    The levels of these names.
-
-    Raises:
-        InvalidOption: One is none.
-    """
-    try:
-        return frozenset(Level(name) for name in names)
-    except ValueError as exc:
-        raise InvalidOption("levels", f"must be of {', '.join(Level)}: {exc}") from exc

@@ -7,7 +7,8 @@ from collections import Counter
 from itertools import groupby
 from typing import Final
 
-from pyarvo.testing.conformance.clause import Clause, Kind, Level, clauses
+from pyarvo.testing.conformance.clause import Clause, Kind, clauses
+from pyarvo.testing.conformance.levels import Level
 
 __all__ = ["conformance_page"]
 

@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import Any
 from xml.sax.saxutils import escape
 
-from pyarvo.testing.conformance.clause import Kind, Level
+from pyarvo.testing.conformance.clause import Kind
+from pyarvo.testing.conformance.levels import Level
 
 __all__ = ["Outcome", "Report", "Result"]
 

@@ -11,8 +11,9 @@ from typing import Final
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory import MachineMemory
-from pyarvo.testing.conformance.bench import Bench, Factory, PromiseBroken, Shared
-from pyarvo.testing.conformance.clause import Clause, Level, chosen, levels_of
+from pyarvo.testing.conformance.bench import Bench, Factory, PromiseBroken, Shared, until_answered
+from pyarvo.testing.conformance.clause import Clause, chosen
+from pyarvo.testing.conformance.levels import Level, levels_of
 from pyarvo.testing.conformance.report import Outcome, Report, Result
 from pyarvo.testing.conformance.watched import offered_by
 
@@ -87,19 +88,10 @@ async def validate(
 
 
 async def _connected(memory: MachineMemory) -> None:
-    """Wait for the first answer, a while: what a store takes to make its tables is no clause's matter."""
-    with suppress(TimeoutError):
+    """Give the store a while to be there. What a memory raises that never gets there, the clauses tell."""
+    with suppress(Exception):
         async with asyncio.timeout(_CONNECTED_S):
-            while not await _answers(memory):  # noqa: ASYNC110 - a store tells nobody when it is there
-                await asyncio.sleep(0.1)
-
-
-async def _answers(memory: MachineMemory) -> bool:
-    try:
-        await memory.read(f"kit-{os.urandom(6).hex()}")
-    except Exception:  # noqa: BLE001 - a memory under test may raise anything; the clauses tell it
-        return False
-    return True
+            await until_answered(memory, f"kit-{os.urandom(6).hex()}", _CONNECTED_S)
 
 
 async def _all(

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pyarvo.testing.conformance.bench import Factory
-from pyarvo.testing.conformance.clause import Level, clauses, levels_of
+from pyarvo.testing.conformance.clause import clauses
+from pyarvo.testing.conformance.levels import Level, levels_of
 from pyarvo.testing.conformance.report import Outcome, Report
 from pyarvo.testing.conformance.running import validate
 from pyarvo.testing.conformance.watched import offered_by

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, cast
 
 from pyarvo.memory import Instance, Lease, MachineMemory, Page, Record, Step
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.testing.conformance.clause import Level
+from pyarvo.testing.conformance.levels import Level
 
 __all__ = ["History", "Watched", "offered_by"]
 

@@ -8,59 +8,17 @@ the same calls is not searched again (Lowe's memory).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import inf
 
 from pyarvo.testing.history.calls import Call, in_order
 from pyarvo.testing.history.model import Model, State, beginnings, has_effect, is_open, unanswered
+from pyarvo.testing.history.verdict import Verdict, Violation
+from pyarvo.testing.history.view import to_text
 
-__all__ = ["Verdict", "Violation", "assert_linearizable", "check_calls"]
+__all__ = ["assert_linearizable", "check_calls"]
 
 _SHRINKING = 20_000
 _SHRINKING_IN_ALL = 300_000
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """
-    Calls of one instance that no order explains.
-
-    Attributes:
-        id: The instance.
-
-        calls: The calls that contradict each other, whatever the answers to all others were; the last one to be
-            answered is the one at which it shows.
-
-        history: All calls of the instance that had begun when it showed, in the order in which they began.
-    """
-
-    id: str
-    calls: tuple[Call, ...]
-    history: tuple[Call, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """
-    What the check found.
-
-    Attributes:
-        calls, instances: How many were looked at.
-
-        violations: One for each instance that went wrong.
-
-        undecided: Instances whose calls have too many orders to be searched.
-    """
-
-    calls: int
-    instances: int
-    violations: tuple[Violation, ...]
-    undecided: tuple[str, ...]
-
-    @property
-    def is_legal(self) -> bool:
-        """Whether every instance was searched, and an order found for each."""
-        return not self.violations and not self.undecided
 
 
 def check_calls(calls: Iterable[Call], *, clock_error_s: float = 0.05, most_states: int = 200_000) -> Verdict:
@@ -102,8 +60,6 @@ def assert_linearizable(
     Raises:
         AssertionError: The history is not legal, or could not be decided.
     """
-    from pyarvo.testing.history.view import to_text
-
     verdict = check_calls(calls, clock_error_s=clock_error_s, most_states=most_states)
     if not verdict.is_legal:
         raise AssertionError(to_text(verdict))

@@ -7,8 +7,8 @@ from html import escape
 from typing import Final
 
 from pyarvo.testing.history.calls import Call
-from pyarvo.testing.history.checking import Verdict, Violation
 from pyarvo.testing.history.model import is_open
+from pyarvo.testing.history.verdict import Verdict, Violation
 
 __all__ = ["to_html", "to_text"]
 

@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 from typing import Any, Final
 
-from pyarvo.testing.conformance.bench import SHORT_S, Bench
+from pyarvo.testing.conformance.bench import PATIENCE_S, SHORT_S, Bench
 from pyarvo.testing.conformance.clause import Kind, clause
 from pyarvo.testing.conformance.watched import Watched
 
@@ -17,24 +17,14 @@ _TURNS: Final = 400
 _LONGEST_WAIT: Final = 5
 """In means."""
 
-_PATIENCE_S: Final = 35.0
-"""Who comes again at once may pass a caller by for long, on a busy machine."""
-
 
 async def _adds(bench: Bench, memory: Watched, id: str, times: int) -> None:
     """Add one to the counter, that many times."""
     for _ in range(times):
-        await bench.until_locked(memory, id, within_s=_PATIENCE_S)
+        await bench.until_locked(memory, id, within_s=PATIENCE_S)
         record = await memory.read(id)
         await memory.write(id, {"n": (record or {"n": 0})["n"] + 1})
         await memory.unlock(id)  # its answer is another clause's: a busy store may give it late
-
-
-def _none_failed(bench: Bench, results: list[Any]) -> None:
-    for each in results:
-        if isinstance(each, BaseException):
-            raise each
-    bench.holds(results, "nobody raced")
 
 
 @clause("base.concurrency.01", "of many who lock at once exactly one is told True", Kind.CONCURRENT)
@@ -65,7 +55,7 @@ async def one_of_many_inside(bench: Bench) -> None:
 async def counter(bench: Bench) -> None:
     id = bench.id()
     memories = bench.several(8)
-    _none_failed(bench, await bench.race([lambda m=m: _adds(bench, m, id, 100) for m in memories]))
+    await bench.together([lambda m=m: _adds(bench, m, id, 100) for m in memories])
     bench.equal(await memories[0].read(id), {"n": 800}, "the counter")
 
 
@@ -86,7 +76,7 @@ async def exclusion(bench: Bench) -> None:
             await memory.unlock(id)
 
     memories = bench.several(6)
-    _none_failed(bench, await bench.race([lambda n=n, m=m: works(n, m) for n, m in enumerate(memories)]))
+    await bench.together([lambda n=n, m=m: works(n, m) for n, m in enumerate(memories)])
 
 
 @clause(
@@ -106,7 +96,7 @@ async def creators(bench: Bench) -> None:
         await memory.unlock(id)
 
     memories = bench.several(8)
-    _none_failed(bench, await bench.race([lambda n=n, m=m: creates(n, m) for n, m in enumerate(memories)]))
+    await bench.together([lambda n=n, m=m: creates(n, m) for n, m in enumerate(memories)])
     bench.equal(len(created), 1, "callers that found the instance absent")
     bench.equal(await memories[0].read(id), {"by": created[0]}, "the record")
 
@@ -175,7 +165,7 @@ async def readers(bench: Bench) -> None:
             await asyncio.sleep(0)
 
     works: list[Any] = [writes, *(lambda m=m: reads(m) for m in others)]
-    _none_failed(bench, await bench.race(works))
+    await bench.together(works)
 
 
 @clause(
@@ -203,7 +193,7 @@ async def no_mixing(bench: Bench) -> None:
     async def works(n: int) -> None:
         await bench.put(memories[n % 4], ids[n], {"n": n, "filling": str(n) * 200})
 
-    _none_failed(bench, await bench.race([lambda n=n: works(n) for n in range(40)]))
+    await bench.together([lambda n=n: works(n) for n in range(40)])
     for n, id in enumerate(ids):
         bench.equal(await memories[(n + 1) % 4].read(id), {"n": n, "filling": str(n) * 200}, "the record")
 
@@ -259,7 +249,7 @@ async def turns(bench: Bench) -> None:
 
     async def contends(n: int, memory: Watched) -> None:
         while len(took) < _TURNS:
-            await bench.until_locked(memory, id, within_s=_PATIENCE_S)
+            await bench.until_locked(memory, id, within_s=PATIENCE_S)
             async with changed:
                 took.append(n)
                 turn = len(took)
@@ -276,7 +266,7 @@ async def turns(bench: Bench) -> None:
     for memory in memories:
         await memory.read(id)  # so that no turn is missed for the opening of a connection
     works = [lambda n=n, m=m: contends(n, m) for n, m in enumerate(memories)]
-    _none_failed(bench, await bench.race(works))
+    await bench.together(works)
     # They all wait all the time: who waits five times as long has a fifth of the turns.
     shares = [took.count(n) for n in range(_CONTENDERS)]
     bench.holds(
@@ -333,7 +323,7 @@ async def foreign_writes(bench: Bench) -> None:
 async def counter_inside(bench: Bench) -> None:
     id = bench.id()
     memory = bench.open()
-    _none_failed(bench, await bench.race([lambda: _adds(bench, memory, id, 10) for _ in range(4)]))
+    await bench.together([lambda: _adds(bench, memory, id, 10) for _ in range(4)])
     bench.equal(await memory.read(id), {"n": 40}, "the counter")
 
 
@@ -362,7 +352,7 @@ async def takeover_inside(bench: Bench) -> None:
         finally:
             taken.set()
 
-    _none_failed(bench, await bench.race([former, successor]))
+    await bench.together([former, successor])
     bench.equal(await memory.read(id), None, "the record after a refused write")
 
 
@@ -390,83 +380,7 @@ async def created_whole(bench: Bench) -> None:
 async def shared_out(bench: Bench) -> None:
     first, second = bench.several(2)
     ids = [bench.id(f"a{n}") for n in range(30)]
-    answers = await bench.race([lambda m=m, id=id: m.lock(id) for id in ids for m in (first, second)])
-    _none_failed(bench, [each for each in answers if isinstance(each, BaseException)] or [True])
+    answers = await bench.together([lambda m=m, id=id: m.lock(id) for id in ids for m in (first, second)])
     for n in range(30):
-        pair = sorted(answers[2 * n : 2 * n + 2], key=repr)
+        pair = sorted(answers[2 * n : 2 * n + 2])
         bench.equal(pair, [False, True], f"the answers to two locks of instance {n}")
-
-
-@clause(
-    "leased.concurrency.01",
-    "a counter that eight callers raise through acquire and commit loses no update",
-    Kind.CONCURRENT,
-)
-async def leased_counter(bench: Bench) -> None:
-    id = bench.id()
-
-    async def adds(memory: Watched) -> None:
-        for _ in range(100):
-            lease = await bench.until_held(memory, id, within_s=_PATIENCE_S)
-            await memory.commit(lease, {"n": (lease.data or {"n": 0})["n"] + 1})
-
-    memories = bench.several(8)
-    _none_failed(bench, await bench.race([lambda m=m: adds(m) for m in memories]))
-    lease = await bench.held(memories[0], id)
-    bench.equal((lease.data, lease.version), ({"n": 800}, 800), "counter and version")
-
-
-@clause(
-    "leased.concurrency.02",
-    "of many who acquire at once exactly one gets the lease, and the fence rises by one",
-    Kind.CONCURRENT,
-)
-async def acquirers(bench: Bench) -> None:
-    memories = bench.several(8)
-    for turn in range(5):
-        id = bench.id(f"a{turn}")
-        leases = await bench.race([lambda m=m, id=id: m.acquire(id) for m in memories])
-        fences = [getattr(lease, "fence", lease) for lease in leases if lease is not None]
-        bench.equal(fences, [1], "the fences of the leases granted")
-
-
-@clause(
-    "leased.concurrency.03",
-    "fences of one instance are one after the other, whoever takes it",
-    Kind.CONCURRENT,
-)
-async def fences_in_order(bench: Bench) -> None:
-    id = bench.id()
-    fences: list[int] = []
-
-    async def takes(memory: Watched) -> None:
-        for _ in range(6):
-            lease = await bench.until_held(memory, id)
-            fences.append(lease.fence)
-            await memory.release(lease)
-
-    _none_failed(bench, await bench.race([lambda m=m: takes(m) for m in bench.several(5)]))
-    bench.equal(fences, list(range(1, 31)), "the fences in the order in which leases were held")
-
-
-@clause(
-    "leased.concurrency.04",
-    "a renewal and a takeover at once: the lease is one's or the other's, never both",
-    Kind.CONCURRENT,
-)
-async def renewal_or_takeover(bench: Bench) -> None:
-    memory, other = bench.several(2)
-    ids = [bench.id(f"a{n}") for n in range(12)]
-    leases = [await bench.held(memory, id, ttl_s=SHORT_S) for id in ids]
-    await bench.pass_s()
-    for n, lease in enumerate(leases):
-        if n % 2:
-            asked = asyncio.gather(memory.renew(lease), other.acquire(lease.id), return_exceptions=True)
-            renewed, taken = await asked
-        else:
-            asked = asyncio.gather(other.acquire(lease.id), memory.renew(lease), return_exceptions=True)
-            taken, renewed = await asked
-        both = renewed is None and taken is not None
-        bench.holds(not both, "the lease was renewed, and granted to somebody else")
-        neither = renewed is not None and taken is None
-        bench.holds(not neither, f"nobody has the lease: {renewed!r}")

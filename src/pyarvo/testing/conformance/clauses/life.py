@@ -52,9 +52,7 @@ async def opened_at_once(bench: Bench) -> None:
         memory: Watched = bench.fresh()
         await bench.put(memory, bench.id(f"a{n}"), {"n": n})
 
-    for each in await bench.race([lambda n=n: first_use(n) for n in range(4)]):
-        if isinstance(each, BaseException):
-            raise each
+    await bench.together([lambda n=n: first_use(n) for n in range(4)])
     reader = bench.open()
     for n in range(4):
         bench.equal(await reader.read(bench.id(f"a{n}")), {"n": n}, "the record")

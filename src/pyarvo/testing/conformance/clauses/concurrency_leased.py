@@ -1,25 +1,97 @@
-"""Concurrency of leases as handles: batches, handovers, repeats, several event loops."""
+"""Concurrency of leases as handles: counters, batches, handovers, repeats, several event loops."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from threading import Thread
-from typing import Any
 
-from pyarvo.errors import EventConsumed, LeaseLost, NotApplied, WriteConflict
-from pyarvo.memory import Find, Lease, Step
-from pyarvo.testing.conformance.bench import SHORT_S, Bench, PromiseBroken, same_again
+from pyarvo.errors import EventConsumed, LeaseLost, WriteConflict
+from pyarvo.memory import Lease, Step
+from pyarvo.testing.conformance.bench import PATIENCE_S, SHORT_S, Bench, same_again
 from pyarvo.testing.conformance.clause import Kind, clause
 from pyarvo.testing.conformance.watched import Watched
 
 __all__: list[str] = []
 
 
-def _raise_first(results: list[Any]) -> None:
-    for each in results:
-        if isinstance(each, BaseException):
-            raise each
+@clause(
+    "leased.concurrency.01",
+    "a counter that eight callers raise through acquire and commit loses no update",
+    Kind.CONCURRENT,
+)
+async def leased_counter(bench: Bench) -> None:
+    id = bench.id()
+
+    async def adds(memory: Watched) -> None:
+        for _ in range(100):
+            lease = await bench.until_held(memory, id, within_s=PATIENCE_S)
+            await memory.commit(lease, {"n": (lease.data or {"n": 0})["n"] + 1})
+
+    memories = bench.several(8)
+    await bench.together([lambda m=m: adds(m) for m in memories])
+    lease = await bench.held(memories[0], id)
+    bench.equal((lease.data, lease.version), ({"n": 800}, 800), "counter and version")
+
+
+@clause(
+    "leased.concurrency.02",
+    "of many who acquire at once exactly one gets the lease, and the fence rises by one",
+    Kind.CONCURRENT,
+)
+async def acquirers(bench: Bench) -> None:
+    memories = bench.several(8)
+    for turn in range(5):
+        id = bench.id(f"a{turn}")
+        leases = await bench.race([lambda m=m, id=id: m.acquire(id) for m in memories])
+        fences = [getattr(lease, "fence", lease) for lease in leases if lease is not None]
+        bench.equal(fences, [1], "the fences of the leases granted")
+
+
+@clause(
+    "leased.concurrency.03",
+    "fences of one instance are one after the other, whoever takes it",
+    Kind.CONCURRENT,
+)
+async def fences_in_order(bench: Bench) -> None:
+    id = bench.id()
+    fences: list[int] = []
+
+    async def takes(memory: Watched) -> None:
+        for _ in range(6):
+            lease = await bench.until_held(memory, id)
+            fences.append(lease.fence)
+            await memory.release(lease)
+
+    await bench.together([lambda m=m: takes(m) for m in bench.several(5)])
+    bench.equal(fences, list(range(1, 31)), "the fences in the order in which leases were held")
+
+
+@clause(
+    "leased.concurrency.04",
+    "a renewal and a takeover at once: the lease is one's or the other's, never both",
+    Kind.CONCURRENT,
+)
+async def renewal_or_takeover(bench: Bench) -> None:
+    memory, other = bench.several(2)
+    ids = [bench.id(f"a{n}") for n in range(12)]
+    leases = [await bench.held(memory, id, ttl_s=SHORT_S) for id in ids]
+    await bench.pass_s()
+    for n, lease in enumerate(leases):
+        if n % 2:
+            asked = asyncio.gather(
+                memory.renew(lease, ttl_s=30.0), other.acquire(lease.id), return_exceptions=True
+            )
+            renewed, taken = await asked
+        else:
+            asked = asyncio.gather(
+                other.acquire(lease.id), memory.renew(lease, ttl_s=30.0), return_exceptions=True
+            )
+            taken, renewed = await asked
+        both = renewed is None and taken is not None
+        bench.holds(not both, "the lease was renewed, and granted to somebody else")
+        neither = renewed is not None and taken is None
+        bench.holds(not neither, f"nobody has the lease: {renewed!r}")
 
 
 @clause(
@@ -36,7 +108,7 @@ async def batches(bench: Bench) -> None:
         bench.equal(lease.id, ids[n], "the id of the lease")
         await memory.commit(lease, {"n": n}, step=Step(f"k{n}", ({"n": n},)))
 
-    _raise_first(await bench.race([lambda n=n: step(n) for n in range(60)]))
+    await bench.together([lambda n=n: step(n) for n in range(60)])
     for n in (0, 7, 31, 59):
         lease = await memory.acquire(ids[n], event_key=f"k{n}")
         replay = None if lease is None else lease.replay
@@ -88,7 +160,7 @@ async def renewing(bench: Bench) -> None:
         for _ in range(3):
             bench.equal(await other.acquire(lease.id), None, "acquire of a lease that is renewed")
 
-    _raise_first(await bench.race([renews, asks]))
+    await bench.together([renews, asks])
     bench.equal(await memory.commit(lease, {"n": 1}), 1, "the version of the holder's commit")
 
 
@@ -135,7 +207,7 @@ async def events(bench: Bench) -> None:
 
     keys = [f"k{n}" for n in range(20)] * 3
     bench.random.shuffle(keys)
-    _raise_first(await bench.race([lambda n=n, k=k: deliver(memories[n % 4], k) for n, k in enumerate(keys)]))
+    await bench.together([lambda n=n, k=k: deliver(memories[n % 4], k) for n, k in enumerate(keys)])
     lease = await bench.held(memories[0], id)
     bench.equal(sorted((lease.data or {})["done"]), sorted(set(keys)), "the effects")
     bench.equal((lease.version, max(ran.values())), (20, 1), "the version, and how often one event ran")
@@ -226,134 +298,8 @@ async def to_and_fro(bench: Bench) -> None:
             seen.append((lease.fence, lease.version))
             await memory.commit(lease, {"n": lease.fence})
 
-    _raise_first(await bench.race([lambda m=m: works(m) for m in bench.several(2)]))
+    await bench.together([lambda m=m: works(m) for m in bench.several(2)])
     bench.equal(seen, [(n + 1, n) for n in range(20)], "fence and version of each holder")
 
 
 # --- while people tend the store ----------------------------------------------------------------------------------
-
-
-@clause(
-    "query.concurrency.01",
-    "a release by force and a commit at once: applied before it, or refused",
-    Kind.CONCURRENT,
-)
-async def forced_or_committed(bench: Bench) -> None:
-    memory, other = bench.several(2)
-    for n in range(6):
-        lease = await bench.held(memory, bench.id(f"a{n}"))
-        committed, forced = await asyncio.gather(
-            memory.commit(lease, {"n": n}, release=False),
-            other.force_release(lease.id, reason="the kit"),
-            return_exceptions=True,
-        )
-        bench.equal(forced, expected=True, what="release by force")
-        applied = not isinstance(committed, BaseException)
-        bench.holds(applied or isinstance(committed, LeaseLost), f"the commit raised {committed!r}")
-        bench.equal(await other.read(lease.id), {"n": n} if applied else None, "the record")
-        await bench.refused(
-            memory.commit(lease, {"n": "late"}), LeaseLost, "a commit after the release by force"
-        )
-
-
-@clause(
-    "query.concurrency.02",
-    "a delete and an acquire at once: the lease is refused to one, or is of nothing",
-    Kind.CONCURRENT,
-)
-async def deleted_or_held(bench: Bench) -> None:
-    memory, other = bench.several(2)
-    for n in range(6):
-        id = bench.id(f"a{n}")
-        await memory.commit(await bench.held(memory, id), {"n": n})
-        deleted, lease = await asyncio.gather(other.delete(id), memory.acquire(id), return_exceptions=True)
-        if not isinstance(lease, Lease):
-            raise PromiseBroken(f"acquire beside a delete: {lease!r}")
-        if isinstance(deleted, LeaseLost):
-            bench.equal(lease.data, {"n": n}, "the record of the holder")
-            bench.equal(await memory.commit(lease, {"n": "more"}), 2, "the version")
-        elif lease.version == 0:
-            bench.equal((deleted, lease.data), (True, None), "the delete, and the record of the holder")
-        else:
-            await bench.refused(memory.commit(lease, {"n": "late"}), NotApplied, "a commit after the delete")
-
-
-@clause(
-    "query.concurrency.03",
-    "of many who delete an instance at once exactly one says that there was one",
-    Kind.CONCURRENT,
-)
-async def deleters(bench: Bench) -> None:
-    memories = bench.several(5)
-    for n in range(4):
-        id = bench.id(f"a{n}")
-        await memories[0].commit(await bench.held(memories[0], id), {"n": n})
-        answers = await bench.race([lambda m=m, id=id: m.delete(id) for m in memories])
-        bench.equal(sorted(answers, key=repr), [False] * 4 + [True], "the answers to five deletes")
-
-
-@clause(
-    "query.concurrency.04",
-    "pages that are read while instances come and go name none twice, and none that stays is left out",
-    Kind.CONCURRENT,
-)
-async def pages(bench: Bench) -> None:
-    memory, other = bench.several(2)
-    parent = bench.id("parent")
-
-    async def put(name: str) -> None:
-        await other.commit(
-            await bench.held(other, bench.id(name)), {"status": "active", "parentSubject": parent}
-        )
-
-    staying = {f"stays{n}" for n in range(12)}
-    for name in sorted(staying):
-        await put(name)
-    found: list[str] = []
-
-    async def reads() -> None:
-        cursor: str | None = None
-        while True:
-            page = await memory.instances(Find(parent=parent), limit=3, cursor=cursor)
-            found.extend(each.id for each in page.items)
-            cursor = page.cursor
-            if cursor is None:
-                return
-
-    async def changes() -> None:
-        for n in range(4):
-            await put(f"comes{n}")
-            await other.delete(bench.id(f"comes{n}"))
-
-    _raise_first(await bench.race([reads, changes]))
-    bench.equal(len(set(found)), len(found), "different instances among those that were listed")
-    missing = {bench.id(name) for name in staying} - set(found)
-    bench.equal(sorted(missing), [], "instances that were there all the time, and not listed")
-
-
-@clause(
-    "query.concurrency.05",
-    "what a person reads of an instance is of one moment: version and record agree",
-    Kind.CONCURRENT,
-)
-async def one_moment(bench: Bench) -> None:
-    memory, other = bench.several(2)
-    lease = await bench.held(memory, bench.id())
-    done = False
-
-    async def writes() -> None:
-        nonlocal done
-        try:
-            for n in range(1, 31):
-                await memory.commit(lease, {"version": n}, release=False)
-        finally:
-            done = True
-
-    async def looks() -> None:
-        while not done:
-            seen = await other.get(lease.id)
-            if seen is not None and seen.data is not None:
-                bench.equal(seen.data, {"version": seen.version}, "the record beside its version")
-            await asyncio.sleep(0)
-
-    _raise_first(await bench.race([writes, looks]))
