@@ -19,7 +19,8 @@ from tests.servers.nats import NatsServer, cluster, running, settle
 
 from pyarvo.errors import MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory import Lease, LeasedMemory, Step
-from pyarvo.memory.nats import NatsMachineMemory
+from pyarvo.memory.nats import NatsMachineMemory, scan
+from pyarvo.memory.nats.link import Link
 
 
 @pytest.fixture(autouse=True)
@@ -327,6 +328,25 @@ async def test_reads_are_quick_to_fail_when_nobody_answers(server: NatsServer) -
         proxy.mute = False
         proxy.cut()
         assert await _persistently(lambda: memory.read("a")) is None
+
+
+async def test_a_list_whose_connection_ends_before_it_begins_is_unavailable(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scan._made  # pyright: ignore[reportPrivateUsage]
+
+    async def made_and_cut(link: Link, stream: str, subjects: str, *, headers_only: bool) -> object:
+        consumer = await made(link, stream, subjects, headers_only=headers_only)
+        await (await link.connected()).close()
+        return consumer
+
+    async with NatsMachineMemory(f"{server.url}/lost6") as memory:
+        await memory.commit(await held(memory), {"n": 1})
+        with monkeypatch.context() as cutting:
+            cutting.setattr(scan, "_made", made_and_cut)
+            with pytest.raises(MemoryUnavailable, match="the connection was lost"):
+                await memory.instances()
+        assert [found.id for found in (await memory.instances()).items] == ["a"]
 
 
 async def test_one_lost_answer_does_not_hold_up_the_others(server: NatsServer) -> None:

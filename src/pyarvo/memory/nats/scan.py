@@ -59,9 +59,8 @@ async def messages(store: Store, subjects: str, *, headers_only: bool) -> AsyncG
         return
     consumer = await _made(link, stream, subjects, headers_only=headers_only)
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
-    driver: Any = client
     inbox = client.new_inbox()
-    subscription = await driver.subscribe(inbox, cb=arrived.put)
+    subscription = await _subscribed(client, inbox, arrived)
     seen = 0
     try:
         more = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer.name}"
@@ -103,6 +102,13 @@ async def _made(link: Link, stream: str, subjects: str, *, headers_only: bool) -
     if consumer.error is not None:
         raise read_fault(consumer.error)
     return consumer
+
+
+async def _subscribed(client: Any, inbox: str, arrived: asyncio.Queue[Msg]) -> Any:
+    try:
+        return await client.subscribe(inbox, cb=arrived.put)
+    except nats.errors.Error as exc:
+        raise MemoryUnavailable("a list could not begin: the connection was lost") from exc
 
 
 async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[Msg]) -> AsyncGenerator[Msg]:
