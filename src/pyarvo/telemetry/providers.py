@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from pyarvo.telemetry.recorder import Recorder
     from pyarvo.telemetry.spans import Headers
 
-__all__ = ["active", "active_trace", "use_providers"]
+__all__ = ["active", "active_trace", "lent_providers", "use_providers"]
 
 _modules = sys.modules
 _environment_asks = any(
@@ -65,6 +68,46 @@ def use_providers(
     if tracer_provider is not None or meter_provider is not None:
         _metrics_at = SimpleNamespace(_METER_PROVIDER=meter_provider)
         _traces_at = SimpleNamespace(_TRACER_PROVIDER=tracer_provider)
+
+
+class _Lent:
+    """Stands in both places of providers: some for the contexts that borrowed them, those of before for all others."""
+
+    def __init__(self, lent: tuple[Any, Any], before: tuple[Any, Any]) -> None:
+        self._lent = lent
+        self._before = before
+
+    @property
+    def _TRACER_PROVIDER(self) -> Any:  # noqa: N802 - as the API calls it
+        return (self._lent if _borrowed.get() is self else self._before)[0]
+
+    @property
+    def _METER_PROVIDER(self) -> Any:  # noqa: N802 - as the API calls it
+        return (self._lent if _borrowed.get() is self else self._before)[1]
+
+
+_borrowed: ContextVar[_Lent | None] = ContextVar("pyarvo_lent_providers", default=None)
+
+
+@contextmanager
+def lent_providers(tracer_provider: TracerProvider, meter_provider: MeterProvider) -> Generator[None]:
+    """
+    Use these providers for what runs in the caller's context, until the block ends; everybody else keeps theirs.
+
+    For the conformance kit, which listens to one memory among many. One block at a time, in a process.
+    """
+    global _traces_at, _metrics_at  # noqa: PLW0603 - one setting a process, as OpenTelemetry's own
+    if _traces_at is None:
+        _find()
+    ours: tuple[Any, Any] = _traces_at, _metrics_at
+    before = ours[0]._TRACER_PROVIDER, ours[1]._METER_PROVIDER  # noqa: SLF001 - see `_find`
+    lent = _traces_at = _metrics_at = _Lent((tracer_provider, meter_provider), before)
+    token = _borrowed.set(lent)
+    try:
+        yield
+    finally:
+        _borrowed.reset(token)
+        _traces_at, _metrics_at = ours
 
 
 def active_trace() -> Headers:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from contextvars import Context
 from typing import Any
 
 import pytest
 
 from pyarvo.errors import InvalidOption
-from pyarvo.memory import LeasedMemory, MachineMemory
+from pyarvo.memory import LeasedMemory, MachineMemory, SimpleMachineMemory
+from pyarvo.telemetry import active, names
 from pyarvo.testing.conformance import Factory, Level, Outcome, Report, validate
+from pyarvo.testing.conformance.listening import listening
 from pyarvo.testing.conformance.stores import by_way_of, server_of, shared_simple
 
 
@@ -128,6 +132,25 @@ async def test_without_the_address_of_its_server_the_network_is_missing() -> Non
     assert {each.reason for each in missing} == {
         "the memory declares network and lacks the address of its server"
     }
+
+
+async def test_without_an_sdk_that_hears_it_telemetry_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyarvo.testing.conformance.running.can_listen", lambda: False)
+    report = await validate(shared_simple(), only=["base.lease.01", "leased.telemetry.*"])
+    missing = [each for each in report.clauses if each.outcome is Outcome.MISSING]
+    assert len(missing) == len(report.clauses) - 1 == 6
+    assert {each.reason for each in missing} == {"nobody can hear what is told: pip install 'pyarvo[kit]'"}
+
+
+async def test_what_the_kit_listens_with_is_heard_by_nobody_else() -> None:
+    memory = SimpleMachineMemory()
+    async with listening() as heard:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        await asyncio.create_task(memory.release(lease), context=Context())
+        assert names.LOCK_ACQUISITIONS.name in heard.metrics()
+        assert names.HOLD_DURATION.name not in heard.metrics()
+    assert active() is None
 
 
 async def test_an_address_that_is_given_and_not_declared_fails() -> None:

@@ -40,6 +40,8 @@ Levels are declared, and within a level nothing is optional. A level that is dec
 | backend | it is built on pyarvo's own `Backend`: the kit cuts, delays and loses the calls between memory and store; the factory takes all options |
 | network | its store is a server whose address is given: the kit cuts, silences and slows the connections by a proxy. `validate(factory, server="host:port")`, or a fixture `memory_server`; the factory takes `server`, the "host:port" to connect to. The command gives it for a Redis, PostgreSQL or NATS URL that names one server without TLS |
 
+The clauses of telemetry listen through OpenTelemetry's SDK, which comes with `pyarvo[kit]`; without it they are *missing*.
+
 Clauses run at the same time, each on instances of its own, so that what has to expire costs a second once.
 """
 

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     MISSING = "missing"
-    """Its level was declared, and the memory does not offer it."""
+    """Its level was declared, and the memory does not offer it; or what the kit needs to judge is not installed."""
 
 
 @dataclass(frozen=True, slots=True)

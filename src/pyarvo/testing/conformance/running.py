@@ -14,6 +14,7 @@ from pyarvo.memory import MachineMemory
 from pyarvo.testing.conformance.bench import Bench, Factory, PromiseBroken, Shared, until_answered
 from pyarvo.testing.conformance.clause import Clause, chosen
 from pyarvo.testing.conformance.levels import Level, levels_of
+from pyarvo.testing.conformance.listening import can_listen
 from pyarvo.testing.conformance.report import Outcome, Report, Result
 from pyarvo.testing.conformance.watched import offered_by
 
@@ -108,6 +109,8 @@ async def _all(
             return _told(
                 each, Outcome.MISSING, f"the memory declares {each.level} and lacks {_LACKS[each.level]}"
             )
+        if each.family == "telemetry" and not can_listen():
+            return _told(each, Outcome.MISSING, "nobody can hear what is told: pip install 'pyarvo[kit]'")
         async with slots:
             return await _try(each, Bench(shared, each.id, run, seed))
 

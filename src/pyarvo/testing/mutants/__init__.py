@@ -8,6 +8,7 @@ from pyarvo.testing.mutants import (
     queries,
     records,
     rules,
+    telling,
     typescript,
     verbs,
     writes,
@@ -29,7 +30,7 @@ __all__ = [
     "honest",
 ]
 
-_LIARS = (leases, life, memories, network, queries, records, rules, typescript, verbs, writes)
+_LIARS = (leases, life, memories, network, queries, records, rules, telling, typescript, verbs, writes)
 
 MUTANTS: tuple[Mutant, ...] = known()
 """All of them, in the order of their definition."""

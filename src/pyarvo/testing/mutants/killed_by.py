@@ -514,5 +514,11 @@ KILLED_BY: Final = MappingProxyType(
             "network.faults.02",
             "network.faults.05",
         ),
+        "HoldsAreNotTold": ("leased.telemetry.01",),
+        "DenialsAreErrors": ("leased.telemetry.02",),
+        "LostLeasesAreConflicts": ("leased.telemetry.03",),
+        "SizesInKibibytes": ("leased.telemetry.04",),
+        "InstancesAreLabels": ("leased.telemetry.05",),
+        "RecordsInSpans": ("leased.telemetry.06",),
     }
 )
