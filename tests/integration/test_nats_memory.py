@@ -35,6 +35,7 @@ from pyarvo.memory.nats.entry import HEADER
 from pyarvo.memory.nats.keys import BLOCK, Keys
 from pyarvo.memory.nats.link import Link
 from pyarvo.memory.nats.steps import JOURNAL, PAGE
+from pyarvo.memory.nats.store import Store
 
 PRODUCED = ({"type": "t", "data": {"n": 1}},)
 
@@ -364,6 +365,33 @@ async def test_a_new_life_does_not_see_the_old_ones_steps(
             replay = (await other.acquire("a", event_key=f"k{n}") or pytest.fail("denied")).replay
             assert replay is not None
             assert replay.produced == ({"n": n},)
+
+
+async def test_an_instance_that_somebody_else_deleted_is_not_taken_for_damaged(
+    server: str, bucket: str, memory: NatsMachineMemory
+) -> None:
+    await steps(memory, PAGE + JOURNAL + 1)
+    async with NatsMachineMemory(server, bucket=bucket) as other:
+        assert await other.delete("a")  # once `other` is closed its pages are gone too
+    # `memory` still believes in the old life, and looks for the event's key on a page of it.
+    lease = await held(memory, event_key="k1")
+    assert (lease.version, lease.data) == (0, None)
+    assert lease.fence > PAGE + JOURNAL + 1
+
+
+async def test_a_journal_that_is_deleted_while_it_is_read_is_empty(
+    server: str, bucket: str, memory: NatsMachineMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await steps(memory, PAGE + JOURNAL + 1)
+    pages = Store.pages
+
+    async def pages_after_a_delete(*given: Any) -> Any:
+        async with NatsMachineMemory(server, bucket=bucket) as other:
+            await other.delete("a")
+        return await pages(*given)
+
+    monkeypatch.setattr(Store, "pages", pages_after_a_delete)
+    assert await memory.journal("a") == ()
 
 
 # --- forgetting -------------------------------------------------------------------------------------------------

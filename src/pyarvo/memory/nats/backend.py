@@ -184,17 +184,12 @@ class NatsBackend:
 
     async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
         store = await self._store()
-        entry = await self._entry(store, id)
-        if entry is None:
-            return []
-        last, until = entry.row.version, monotonic() + self._options.deadline_s
-        first = max(0, after) + 1
-        pages = await store.pages(entry, range((first - 1) // PAGE, entry.paged // PAGE), until)
-        slots = {version: entry.slot(version, pages) for version in range(first, last + 1)}
-        kept_from = last - store.journal + 1
-        shown = [version for version, slot in slots.items() if version >= kept_from or slot.key is not None]
-        found = [store.step(entry, version, slots[version], until) for version in shown[:limit]]
-        return await asyncio.gather(*found)
+        until = monotonic() + self._options.deadline_s
+
+        async def steps(entry: Entry) -> list[JournalEntry]:
+            return await _steps(store, entry, after, limit, until)
+
+        return await store.beside(id, until, steps) or []
 
     async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
         store = await self._store()
@@ -251,3 +246,15 @@ async def _in_order(store: Store, ops: Sequence[Op]) -> list[Outcome | MemoryFau
         except MemoryFault as fault:
             answers.append(fault)
     return answers
+
+
+async def _steps(store: Store, entry: Entry, after: int, limit: int, until: float) -> list[JournalEntry]:
+    """The steps of an instance with a version over *after*."""
+    last = entry.row.version
+    first = max(0, after) + 1
+    pages = await store.pages(entry, range((first - 1) // PAGE, entry.paged // PAGE), until)
+    slots = {version: entry.slot(version, pages) for version in range(first, last + 1)}
+    kept_from = last - store.journal + 1
+    shown = [version for version, slot in slots.items() if version >= kept_from or slot.key is not None]
+    found = [store.step(entry, version, slots[version], until) for version in shown[:limit]]
+    return await asyncio.gather(*found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -40,6 +40,8 @@ from pyarvo.memory.retry import ATTEMPT_S
 
 __all__ = ["Clock", "Mark", "Store"]
 
+R = TypeVar("R")
+
 Clock = Callable[[], float]
 
 _log = logging.getLogger("pyarvo.memory.nats")
@@ -52,6 +54,10 @@ _PAUSE_S: Final = 0.002
 
 _HEADROOM: Final = 64 * 1024
 _MARGIN: Final = 2 * 1024
+
+
+class Lacking(Exception):
+    """What an entry names is not there: it went with the instance, whose entry is another by now, or it is lost."""
 
 
 class Mark(Struct, frozen=True, array_like=True):
@@ -109,30 +115,51 @@ class Store:
     async def _apply(self, op: Op, until: float) -> Outcome:
         await self.link.connected()
         self._check_size(op)
-        guess = self._guess(op)
-        missed = -1
+        seen = self._guess(op)
+        guessed, lacked = seen is not None, -1
         for n in range(_ROUNDS):
             if monotonic() >= until:
                 break
-            seen = guess or await self.load(op.id, until)
-            row = await self._row(seen.entry, op, until)
-            now = 0.0 if isinstance(op, Read) else await self.now(row.granted_at)
-            after, outcome = decide(row, op, now)
-            if after is not row:
-                entry = self._entry(seen, after, op, now)
-                if await self._save(op, seen, entry, until):
-                    return outcome
-                if n > 1:
-                    await asyncio.sleep(random.uniform(0, _PAUSE_S * n))
-            elif guess is None:
-                answer = await self._with_body(seen.entry, outcome, until)
-                if answer is not None:
-                    return answer
-                if seen.revision == missed:
-                    raise RecordCorrupt("the body of a kept step is not there")
-                missed = seen.revision
-            guess = None
+            if n > 2:
+                await asyncio.sleep(random.uniform(0, _PAUSE_S * n))
+            seen = seen or await self.load(op.id, until)
+            try:
+                outcome = await self._tried(op, seen, until, sure=not guessed)
+            except Lacking as lacking:
+                if seen.revision == lacked:
+                    raise RecordCorrupt(str(lacking)) from lacking
+                outcome, lacked = None, -1 if guessed else seen.revision
+            if outcome is not None:
+                return outcome
+            seen, guessed = None, False
         raise MemoryUnavailable("this instance was busy until the deadline; nothing was applied")
+
+    async def _tried(self, op: Op, seen: Seen, until: float, *, sure: bool) -> Outcome | None:
+        """The outcome on what was seen; None when something newer is there, or may be where that is not *sure*."""
+        row = await self._row(seen.entry, op, until)
+        now = 0.0 if isinstance(op, Read) else await self.now(row.granted_at)
+        after, outcome = decide(row, op, now)
+        if after is row:
+            return await self._with_body(seen.entry, outcome, until) if sure else None
+        entry = self._entry(seen, after, op, now)
+        return outcome if await self._save(op, seen, entry, until) else None
+
+    async def beside(self, id: str, until: float, work: Callable[[Entry], Awaitable[R]]) -> R | None:
+        """
+        What *work* finds beside the newest entry of *id*; None where there is no entry.
+
+        Raises:
+            RecordCorrupt: Something that the entry names is not there, and the entry is the same still.
+        """
+        lacked = -1
+        while (seen := await self.load(id, until)).entry is not None:
+            try:
+                return await work(seen.entry)
+            except Lacking as lacking:
+                if seen.revision == lacked:
+                    raise RecordCorrupt(str(lacking)) from lacking
+                lacked = seen.revision
+        return None
 
     # --- seeing -----------------------------------------------------------------------------------------------
 
@@ -168,7 +195,7 @@ class Store:
         for number in numbers:
             message = await self.stream.newest(self.bucket.keys.page(entry.id, entry.life, number), until)
             if message is None:
-                raise RecordCorrupt("a page of the journal is not there", id=entry.id)
+                raise Lacking("a page of the journal is not there")
             pages[number] = check_page(message.data)
         return pages
 
@@ -197,24 +224,24 @@ class Store:
             now = clock.now(monotonic())
         return granted_at if now < granted_at <= now + SLACK_S else now
 
-    async def _with_body(self, entry: Entry | None, outcome: Outcome, until: float) -> Outcome | None:
-        """The outcome, with the events of the consumed step; None when they are not where the entry says."""
+    async def _with_body(self, entry: Entry | None, outcome: Outcome, until: float) -> Outcome:
+        """The outcome, with the events of the consumed step."""
         if entry is None or not isinstance(outcome, Consumed):
             return outcome
         version, newest = outcome.entry.version, entry.row.version
         if version == newest or version <= newest - self.journal:
             return outcome
         body = await self._body(entry, version, until)
-        if body is None:
-            return None
         if body.event_key != outcome.entry.event_key:
             raise RecordCorrupt("a kept step is another event's")
         return replace(outcome, entry=replace(outcome.entry, produced=body.produced, at=body.at))
 
-    async def _body(self, entry: Entry, version: int, until: float) -> StepBody | None:
+    async def _body(self, entry: Entry, version: int, until: float) -> StepBody:
         """The step that made *version*, from its own key."""
         message = await self.stream.newest(self.bucket.keys.body(entry.id, entry.life, version), until)
-        return None if message is None else decode_body(message.data)
+        if message is None:
+            raise Lacking("the body of a kept step is not there")
+        return decode_body(message.data)
 
     async def step(self, entry: Entry, version: int, slot: Slot, until: float) -> JournalEntry:
         """
@@ -231,8 +258,6 @@ class Store:
             body = decode_body(entry.last)
         else:
             body = await self._body(entry, version, until)
-            if body is None:
-                raise RecordCorrupt("the body of a kept step is not there", id=entry.id)
         produced = body.produced if back < self.journal else None
         return JournalEntry(version, body.event_key, "", b"", produced, body.at)
 
