@@ -289,6 +289,8 @@ async def test_an_acquire_that_follows_reads_nothing_and_a_step_is_two_round_tri
     await steps(memory, 1)
     trips = 0
     store = await _backend(memory)._store()
+    while store._background:  # the first sweep
+        await asyncio.wait(store._background.copy())
     exchange = store.link.exchange
 
     async def counted(asks: Any, within_s: float) -> Any:
@@ -310,6 +312,8 @@ async def test_a_step_of_a_shared_instance_is_three_round_trips(
             await steps(other, 1, first=2 * n + 1)
         trips = 0
         store = await _backend(memory)._store()
+        while store._background:
+            await asyncio.wait(store._background.copy())
         exchange = store.link.exchange
 
         async def counted(asks: Any, within_s: float) -> Any:

@@ -15,9 +15,9 @@ _HEAD = """\
 
 A kit that passes everything proves nothing. Here are {count} memories with one lie in each, {runs} with the stores
 that they lie over: in memory, over real SQLite and over a real Redis server. `pyarvo.testing.mutants` holds them, in
-the wheel too. Every one is found by every clause in its row, with five of five seeds, and the right backends pass the
-same clauses: `tests/mutants/test_matrix.py`. `make mutants` holds every mutant to every clause and says which
-clause no mutant needs.
+the wheel too. Every one is found by every clause in its row, by the first one with five of five seeds, and the right
+backends pass the same clauses: `tests/mutants/test_matrix.py`. `make mutants` holds every mutant to every clause, and
+to those of its row with all five seeds, and says which clause no mutant needs.
 
 Some lie as a wrapper around a right backend (`AnyoneCommits`), some as a changed rule of the lease algorithm with its
 retelling in Lua (`any_token_will_do`), some as one changed line of SQL or Lua (`first_record_stays`), some above the

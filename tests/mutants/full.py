@@ -30,7 +30,7 @@ async def _full(stores: Stores) -> bool:
 
     async def one(trial: Trial) -> set[str]:
         async with slots:
-            return await missed(trial, stores, SEEDS)
+            return await missed(trial, stores, trial.named, SEEDS)
 
     wrong = set[str]().union(*await asyncio.gather(*map(one, chosen)))
     for line in sorted(wrong):

@@ -68,12 +68,12 @@ async def killers(trial: Trial, stores: Stores, only: Collection[str] | None, se
     return frozenset(each.id for each in report.clauses if each.outcome == "failed")
 
 
-async def missed(trial: Trial, stores: Stores, seeds: Sequence[int]) -> set[str]:
-    """What of the clauses named for a mutant does not find it, each with its seed."""
+async def missed(trial: Trial, stores: Stores, ids: Collection[str], seeds: Iterable[int]) -> set[str]:
+    """Which of the clauses *ids* do not find a mutant, each with its seed."""
 
     async def run(seed: int) -> set[str]:
-        found = await killers(trial, stores, trial.named, seed)
-        return {f"{trial} passes {id} with seed {seed}" for id in trial.named if id not in found}
+        found = await killers(trial, stores, ids, seed)
+        return {f"{trial} passes {id} with seed {seed}" for id in ids if id not in found}
 
     return set[str]().union(*await asyncio.gather(*[run(seed) for seed in seeds]))
 
