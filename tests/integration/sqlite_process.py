@@ -14,7 +14,8 @@ from pyarvo.memory import Lease, LeasedMemory, SqliteMachineMemory, Step
 
 
 def say(*words: object) -> None:
-    print(*words, flush=True)
+    line = " ".join(map(str, words))
+    print(f"{line}\n", end="", flush=True)  # in one write, also unbuffered: who is killed has said a line or nothing
 
 
 def told() -> str:
