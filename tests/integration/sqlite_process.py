@@ -15,7 +15,8 @@ from pyarvo.memory import Lease, LeasedMemory, SqliteMachineMemory, Step
 
 def say(*words: object) -> None:
     line = " ".join(map(str, words))
-    print(f"{line}\n", end="", flush=True)  # in one write, also unbuffered: who is killed has said a line or nothing
+    # In one write, also where output is not buffered: who is killed has said a whole line or nothing of it.
+    print(f"{line}\n", end="", flush=True)
 
 
 def told() -> str:
