@@ -14,7 +14,7 @@ from pyarvo.events.subject import parse_subject
 __all__ = ["Labels", "labels"]
 
 
-class Labels(msgspec.Struct, frozen=True, kw_only=True):
+class Labels(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     What a memory keeps beside a record, to find it again.
 

@@ -39,6 +39,20 @@ _MAX_BATCH: Final = 256
 R = TypeVar("R")
 
 
+class _Process:
+    """This process, another one after a fork: noted, because `os.getpid` asks the kernel and every call looks."""
+
+    pid = os.getpid()
+
+    @classmethod
+    def forked(cls) -> None:
+        cls.pid = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Process.forked)
+
+
 class StoreAccess:
     """
     A backend, its options, and the way to it.
@@ -54,7 +68,7 @@ class StoreAccess:
         self._options = options
         self._codec = codec_of(options.codec)
         self._signals = Signals(backend.name)
-        self._pid = os.getpid()
+        self._pid = _Process.pid
         self._closed = False
         self._background: set[asyncio.Task[Any]] = set()
         whole: tuple[int, int] = getattr(backend, "batches", (_MAX_BATCH, 1))
@@ -187,7 +201,7 @@ class StoreAccess:
     def _check_usable(self) -> None:
         if self._closed:
             raise MemoryClosed("this memory was closed; open another")
-        if os.getpid() != self._pid:
+        if _Process.pid != self._pid:
             raise MemoryClosed("this memory was opened before a fork; open another in the child")
 
 

@@ -70,12 +70,10 @@ def leased(memory: MachineMemory) -> LeasedMachineMemory:
     return memory if has_leases(memory) else FourVerbLeases(memory)
 
 
-class _VerbLease(Lease):
+class _VerbLease(Lease, eq=False):
     """A lease that remembers the steps it was read with, so that a commit need not read again."""
 
-    __slots__ = ("steps",)
-
-    steps: Sequence[Step]
+    steps: Sequence[Step] = ()
 
 
 class FourVerbLeases:
@@ -152,7 +150,7 @@ class FourVerbLeases:
         if replay is None and not locked:
             return None
         token = "" if replay is not None else urandom(16).hex()
-        lease = _VerbLease(
+        return _VerbLease(
             id,
             token=token,
             fence=0,
@@ -161,9 +159,8 @@ class FourVerbLeases:
             ttl_s=math.inf,
             sent_at=monotonic(),
             replay=replay,
+            steps=steps,
         )
-        lease.steps = steps
-        return lease
 
     async def commit(
         self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True

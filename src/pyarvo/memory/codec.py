@@ -39,6 +39,7 @@ MAX_DEPTH: Final = 254
 """Objects and arrays inside one another: 200 for what an event may hold, and room for the record around it."""
 
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
+_ARRAYS = (list, tuple)
 
 
 def check_id(id: str, operation: str = "") -> None:
@@ -74,32 +75,29 @@ def check_event_key(key: Sequence[str] | str) -> str:
     """
     if isinstance(key, str):
         return _event_key(key)
-    if not isinstance(key, list | tuple):
+    if not isinstance(key, _ARRAYS):
         raise InvalidRecord("event_key", f"must be text or [source, id], is {type(key).__name__}")
-    try:
-        return _event_key(tuple(key))
-    except TypeError as exc:  # a part that cannot be hashed is no text either
-        raise InvalidRecord("event_key", "must be an array of text") from exc
-
-
-@lru_cache(maxsize=8_192)
-def _event_key(key: str | tuple[str, ...]) -> str:
-    if isinstance(key, str):
-        _check_text(key, "event_key", MAX_EVENT_KEY_BYTES)
-        try:
-            parts = orjson.loads(key)
-        except orjson.JSONDecodeError:
-            return key
-        if not isinstance(parts, list):
-            return key
-        return orjson.dumps(parts).decode()
     if not key:
         raise InvalidRecord("event_key", "is empty")
     for n, part in enumerate(key):
-        _check_text(part, f"event_key[{n}]", MAX_EVENT_KEY_BYTES)
-    text = orjson.dumps(list(key)).decode()
-    _check_text(text, "event_key", MAX_EVENT_KEY_BYTES)
-    return text
+        if type(part) is not str or not part or not part.isascii():
+            _check_text(part, f"event_key[{n}]", MAX_EVENT_KEY_BYTES)
+    raw = orjson.dumps([*key])
+    if len(raw) > MAX_EVENT_KEY_BYTES:
+        _check_text(raw.decode(), "event_key", MAX_EVENT_KEY_BYTES)
+    return raw.decode()
+
+
+@lru_cache(maxsize=8_192)
+def _event_key(key: str) -> str:
+    _check_text(key, "event_key", MAX_EVENT_KEY_BYTES)
+    try:
+        parts = orjson.loads(key)
+    except orjson.JSONDecodeError:
+        return key
+    if not isinstance(parts, list):
+        return key
+    return orjson.dumps(parts).decode()
 
 
 def _check_text(value: object, path: str, limit: int) -> None:
@@ -137,22 +135,36 @@ def encode_and_copy(data: Any, *, limit: int) -> tuple[bytes, Record]:
         if not isinstance(data, Mapping):
             raise InvalidRecord("$", f"a record is a JSON object, this is {type(data).__name__}")
         data = dict(cast("Mapping[str, Any]", data))
-    raw, copy = _encode_checked(cast("Record", data), "$")
+    record = cast("Record", data)
+    raw = _encode(record, "$")
+    copy = _decode_again(raw, record, "$")
     if len(raw) > limit:
         raise RecordTooLarge(len(raw), limit)
     return raw, copy
 
 
-def encode_produced(step: Step, *, limit: int) -> bytes:
-    """The bytes of a step's produced events, as one JSON array; the same errors as `encode_record`."""
+def encode_produced(step: Step, *, limit: int, record: Record | None = None) -> bytes:
+    """
+    The bytes of a step's produced events, as one JSON array; the same errors as `encode_record`.
+
+    Args:
+        step: The step.
+
+        limit: Most bytes allowed.
+
+        record: The step's record as it decodes. A handler's holds the very events, which then need no second look.
+    """
     produced: object = step.produced
-    if not isinstance(produced, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are untyped too
+    if not isinstance(produced, _ARRAYS):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are untyped too
         raise InvalidRecord("$step.produced", f"must be a tuple of events, is {type(produced).__name__}")
     events = list(cast("Sequence[object]", produced))
     for n, event in enumerate(events):
         if not isinstance(event, dict):
             raise InvalidRecord(f"$step.produced[{n}]", "an event is a JSON object")
-    raw, _ = _encode_checked(events, "$step.produced")
+    raw = _encode(events, "$step.produced")
+    held: object = None if record is None else record.get("events")
+    if not isinstance(held, dict) or cast("Record", held).get("produced") != events:
+        _decode_again(raw, events, "$step.produced")
     if len(raw) > limit:
         raise RecordTooLarge(len(raw), limit)
     return raw
@@ -196,19 +208,28 @@ def digest_of(data: bytes, event_key: str | None, produced: bytes | None) -> byt
     return sha256(b"".join((lengths, data, key, body))).digest()[:16]
 
 
-def _encode_checked(value: Record | list[object], path: str) -> tuple[bytes, Any]:
+def _encode(value: object, path: str) -> bytes:
     try:
         raw = orjson.dumps(value)
+    except (orjson.JSONEncodeError, RecursionError) as exc:
+        _find_fault(value, path, 1)
+        raise InvalidRecord(path, f"JSON cannot hold it: {exc}") from exc
+    # orjson hands out its whole buffer, up to ten times the text: what is kept must be as long as it says.
+    return bytes(memoryview(raw))
+
+
+def _decode_again(raw: bytes, value: object, path: str) -> Any:
+    """What comes back of *value*, which must be the same."""
+    try:
         copy = orjson.loads(raw)
         faithful = copy == value
-    except (orjson.JSONEncodeError, RecursionError) as exc:
+    except RecursionError as exc:
         _find_fault(value, path, 1)
         raise InvalidRecord(path, f"JSON cannot hold it: {exc}") from exc
     if not faithful:
         _find_fault(value, path, 1)
         raise InvalidRecord(path, "does not come back from JSON as it went in")
-    # orjson hands out its whole buffer, up to ten times the text: what is kept must be as long as it says.
-    return bytes(memoryview(raw)), copy
+    return copy
 
 
 def _find_fault(value: object, path: str, depth: int) -> None:

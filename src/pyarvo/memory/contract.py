@@ -35,9 +35,10 @@ C12 An instance never waits for another's lease; no connection is held between c
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 __all__ = ["JSON", "Lease", "LeasedMachineMemory", "MachineMemory", "Record", "Step"]
 
@@ -46,8 +47,7 @@ Record = dict[str, Any]
 """One JSON object. Key order is kept; integers have 64 bits; floats are finite; depth is at most 254."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """
     One consumed event of an instance; the same type goes in (`commit`) and comes out (`lease.replay`).
 
@@ -118,7 +118,7 @@ class MachineMemory(Protocol):
         ...
 
 
-class Lease:
+class Lease(Struct, eq=False):
     """
     The exclusive right to write one instance, as its holder sees it. Memories make these; callers pass them back.
 
@@ -142,46 +142,25 @@ class Lease:
         deleted_at: When the instance was deleted, in seconds since the epoch; None when it was not.
 
         sent_at: When the request that took it was sent, by this process's monotonic clock, in seconds.
+
+        until: When it ends, by the same clock, counted from the moment the request was sent.
     """
 
-    __slots__ = (
-        "_until",
-        "data",
-        "deleted_at",
-        "fence",
-        "held",
-        "id",
-        "replay",
-        "sent_at",
-        "token",
-        "ttl_s",
-        "version",
-    )
+    id: str
+    token: str
+    fence: int
+    version: int
+    data: Record | None
+    ttl_s: float
+    sent_at: float
+    replay: Step | None = None
+    deleted_at: float | None = None
+    held: bool = True
+    until: float = 0.0
 
-    def __init__(
-        self,
-        id: str,
-        *,
-        token: str,
-        fence: int,
-        version: int,
-        data: Record | None,
-        ttl_s: float,
-        sent_at: float,
-        replay: Step | None = None,
-        deleted_at: float | None = None,
-    ) -> None:
-        self.id = id
-        self.token = token
-        self.fence = fence
-        self.version = version
-        self.data = data
-        self.ttl_s = ttl_s
-        self.replay = replay
-        self.held = replay is None
-        self.deleted_at = deleted_at
-        self.sent_at = sent_at
-        self._until = sent_at + ttl_s
+    def __post_init__(self) -> None:
+        self.held = self.replay is None
+        self.until = self.sent_at + self.ttl_s
 
     @property
     def expires_in_s(self) -> float:
@@ -191,11 +170,11 @@ class Lease:
         Counted on this process's monotonic clock from the moment the request was sent, so that it is never
         more than the store grants.
         """
-        return max(0.0, self._until - monotonic()) if self.held else 0.0
+        return max(0.0, self.until - monotonic()) if self.held else 0.0
 
     def extend(self, sent_at: float, ttl_s: float) -> None:
         """For memories: a renewal sent at *sent_at* (monotonic seconds) was granted."""
-        self._until = max(self._until, sent_at + ttl_s)
+        self.until = max(self.until, sent_at + ttl_s)
 
     def __repr__(self) -> str:
         state = "replay" if self.replay is not None else "held" if self.held else "given up"

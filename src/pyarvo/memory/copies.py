@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Lock
 from typing import Final
 
@@ -29,7 +28,7 @@ class Copies:
     __slots__ = ("_bytes", "_kept", "_mutex")
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[bytes, Record]] = OrderedDict()
+        self._kept: dict[str, tuple[bytes, Record]] = {}
         self._bytes = 0
         self._mutex = Lock()
 

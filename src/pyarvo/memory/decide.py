@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-class JournalEntry(Struct, frozen=True):
+class JournalEntry(Struct, frozen=True, gc=False):
     """
     What the journal keeps of one applied write.
 
@@ -69,7 +69,7 @@ class JournalEntry(Struct, frozen=True):
     at: float
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """
     What a store keeps of one instance, and what its journal says of the operation at hand.
 
@@ -113,13 +113,13 @@ class Row(Struct, frozen=True):
 # --- operations -----------------------------------------------------------------------------------------------
 
 
-class Read(Struct, frozen=True):
+class Read(Struct, frozen=True, gc=False):
     """Read the record; changes nothing."""
 
     id: str
 
 
-class Acquire(Struct, frozen=True):
+class Acquire(Struct, frozen=True, gc=False):
     """Take the lease and read the record; answered with the step instead when the event was consumed."""
 
     id: str
@@ -129,7 +129,7 @@ class Acquire(Struct, frozen=True):
     holder: str = ""
 
 
-class Commit(Struct, frozen=True):
+class Commit(Struct, frozen=True, gc=False):
     """Write record and journal entry; with `release`, end the lease in the same operation."""
 
     id: str
@@ -143,7 +143,7 @@ class Commit(Struct, frozen=True):
     release: bool = True
 
 
-class Renew(Struct, frozen=True):
+class Renew(Struct, frozen=True, gc=False):
     """Extend the lease to *ttl_s* from now."""
 
     id: str
@@ -151,21 +151,21 @@ class Renew(Struct, frozen=True):
     ttl_s: float
 
 
-class Release(Struct, frozen=True):
+class Release(Struct, frozen=True, gc=False):
     """End the lease and every right of its token."""
 
     id: str
     token: str
 
 
-class Delete(Struct, frozen=True):
+class Delete(Struct, frozen=True, gc=False):
     """Remove record and journal, leave a tombstone."""
 
     id: str
     force: bool = False
 
 
-class ForceRelease(Struct, frozen=True):
+class ForceRelease(Struct, frozen=True, gc=False):
     """Take the lease away from whoever holds it; the reason is kept."""
 
     id: str
@@ -178,14 +178,14 @@ Op: TypeAlias = Read | Acquire | Commit | Renew | Release | Delete | ForceReleas
 # --- outcomes -------------------------------------------------------------------------------------------------
 
 
-class Found(Struct, frozen=True):
+class Found(Struct, frozen=True, gc=False):
     """The record as it is; `data` None and version 0 when there is none."""
 
     version: int
     data: bytes | None
 
 
-class Acquired(Struct, frozen=True):
+class Acquired(Struct, frozen=True, gc=False):
     """The lease is the caller's."""
 
     fence: int
@@ -194,11 +194,11 @@ class Acquired(Struct, frozen=True):
     deleted_at: float | None
 
 
-class Denied(Struct, frozen=True):
+class Denied(Struct, frozen=True, gc=False):
     """Somebody else holds the lease; nothing changed."""
 
 
-class Consumed(Struct, frozen=True):
+class Consumed(Struct, frozen=True, gc=False):
     """The event was consumed before: its journal entry. To an acquire, with the record as it is now."""
 
     entry: JournalEntry
@@ -207,36 +207,36 @@ class Consumed(Struct, frozen=True):
     data: bytes | None
 
 
-class Committed(Struct, frozen=True):
+class Committed(Struct, frozen=True, gc=False):
     """The write is applied, now or by an earlier sending of the same operation."""
 
     version: int
 
 
-class Lost(Struct, frozen=True):
+class Lost(Struct, frozen=True, gc=False):
     """The token has no right any more; nothing changed."""
 
 
-class Conflict(Struct, frozen=True):
+class Conflict(Struct, frozen=True, gc=False):
     """Another version is stored than the operation stands on; nothing changed."""
 
     expected: int
     actual: int
 
 
-class Renewed(Struct, frozen=True):
+class Renewed(Struct, frozen=True, gc=False):
     """The lease runs until then, by the store's clock."""
 
     until: float
 
 
-class Released(Struct, frozen=True):
+class Released(Struct, frozen=True, gc=False):
     """Whether the lease is over for certain, and was the caller's."""
 
     ours: bool
 
 
-class Deleted(Struct, frozen=True):
+class Deleted(Struct, frozen=True, gc=False):
     """Whether there was an instance to delete."""
 
     existed: bool

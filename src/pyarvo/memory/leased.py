@@ -58,6 +58,7 @@ from pyarvo.telemetry import active
 __all__ = ["LeasedMemory"]
 
 _LOCK_WAIT_S: Final = 0.1
+_TOKENS_AT_ONCE: Final = 64
 
 
 class LeasedMemory(QueryLevel):
@@ -77,6 +78,7 @@ class LeasedMemory(QueryLevel):
         super().__init__(backend, options)
         self._callers = Callers()
         self._copies = Copies()
+        self._fresh_tokens: list[str] = []
 
     # --- the four verbs ---------------------------------------------------------------------------------------
 
@@ -175,7 +177,7 @@ class LeasedMemory(QueryLevel):
         return self._signals.acquisition(on.meters, asking)
 
     async def _acquire(self, id: str, event_key: str | None, ttl_s: float, operation: str) -> Lease | None:
-        op = Acquire(id, os.urandom(16).hex(), ttl_s, event_key, self._options.holder)
+        op = Acquire(id, self._new_token(), ttl_s, event_key, self._options.holder)
         sent_at = monotonic()
         # One deadline for all attempts. So an attempt without an answer is the last one, and an answer that comes
         # after all finds nobody and is given back; it cannot end a lease that a later attempt was told of.
@@ -206,6 +208,16 @@ class LeasedMemory(QueryLevel):
         if isinstance(fault, MemoryUnavailable):
             raise fault
         raise MemoryUnavailable(fault.args[0], id=id, operation=operation) from fault
+
+    def _new_token(self) -> str:
+        """128 random bits. The system is asked for many at once; a forked child, which has the same, sends none."""
+        try:
+            return self._fresh_tokens.pop()
+        except IndexError:
+            digits = os.urandom(16 * _TOKENS_AT_ONCE).hex()
+            token, *others = (digits[n : n + 32] for n in range(0, len(digits), 32))
+            self._fresh_tokens.extend(others)
+            return token
 
     def _leased(self, op: Acquire, outcome: Acquired | Consumed, sent_at: float, operation: str) -> Lease:
         try:
@@ -273,7 +285,8 @@ class LeasedMemory(QueryLevel):
             if step is None:
                 return raw, copy, None, None
             check_step(step)
-            return raw, copy, check_event_key(step.event_key), encode_produced(step, limit=limit)
+            produced = encode_produced(step, limit=limit, record=copy)
+            return raw, copy, check_event_key(step.event_key), produced
         except MemoryFault as fault:
             raise fault.about(id, operation) from fault.__cause__
 

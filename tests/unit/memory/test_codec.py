@@ -111,6 +111,17 @@ def test_produced_events_are_objects() -> None:
             decode_produced(raw)
 
 
+def test_events_that_the_record_holds_are_taken_as_the_record_was() -> None:
+    events = ({"id": "1", "data": {"n": 1.5, "none": None}},)
+    for produced in (events, ({"id": "2"},), ()):
+        record = decode_record(encode_record({"events": {"produced": list(produced)}}, limit=LIMIT))
+        assert decode_produced(encode_produced(Step("k", events), limit=LIMIT, record=record)) == events
+    nan = Step("k", ({"n": float("nan")},))
+    for events_of_record in ({"produced": [{"n": None}]}, {"produced": None}, {}, None, [1]):
+        with pytest.raises(InvalidRecord, match=r"\$step\.produced\[0\]\.n"):
+            encode_produced(nan, limit=LIMIT, record={"events": events_of_record})
+
+
 @pytest.mark.parametrize(
     "character", [chr(n) for n in range(128)] + ["\x80", "é", "\u2028", "\ufeff", "\U0010ffff"]
 )
