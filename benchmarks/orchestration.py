@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from benchmarks import sketch
-from benchmarks.sqlite import record_of
+from benchmarks.crowd import record_of
 from benchmarks.turns import Row, Work, compare
 from pyarvo.contracts import (
     create_arvo_contract,
