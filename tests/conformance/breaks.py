@@ -436,9 +436,15 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "decide:_renew",
-        "if now < row.granted_at:",
-        "if False:",
+        "now + op.ttl_s if now < row.granted_at else max(row.until, now + op.ttl_s)",
+        "max(row.until, now + op.ttl_s)",
         ("test_c4_a_renewal_after_the_clock_was_set_back_counts_from_now",),
+    ),
+    Break(
+        "decide:_renew",
+        "granted_at=now, until=until",
+        "until=until",
+        ("test_c4_a_clock_set_back_below_a_renewal_cannot_hold_the_lease",),
     ),
     Break(
         "leased:LeasedMemory._commit",
@@ -448,14 +454,14 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "decide:_renew",
-        "until = max(row.until, now + op.ttl_s)",
-        "until = row.until",
+        "else max(row.until, now + op.ttl_s)",
+        "else row.until",
         ("test_c5_renewal_extends_from_now",),
     ),
     Break(
         "decide:_renew",
-        "until = max(row.until, now + op.ttl_s)",
-        "until = now + op.ttl_s",
+        "else max(row.until, now + op.ttl_s)",
+        "else now + op.ttl_s",
         ("test_c5_renewal_never_shortens",),
     ),
     Break(

@@ -325,6 +325,18 @@ async def test_c4_a_renewal_after_the_clock_was_set_back_counts_from_now(place: 
     assert (await held(other)).fence == lease.fence + 1
 
 
+async def test_c4_a_clock_set_back_below_a_renewal_cannot_hold_the_lease(place: Place) -> None:
+    memory, other = place.open(), place.open()
+    lease = await held(memory, ttl_s=30)
+    place.clock.advance(3_600)
+    await memory.renew(lease)
+    place.clock.advance(-3_600)
+    found = await memory.get("a")
+    assert found is not None
+    assert not found.held
+    assert (await held(other)).fence == lease.fence + 1
+
+
 async def test_c4_the_clients_clock_never_matters(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     memory, other = place.open(), place.open()
     lease = await held(memory)

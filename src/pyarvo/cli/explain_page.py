@@ -78,7 +78,8 @@ def _holder(it: Explanation, now: datetime) -> str:
     lease = it.lease
     if lease.held and lease.since is not None:
         left = span(lease.remaining_s or 0.0)
-        return f"{lease.holder} since {lease.since:%H:%M:%S} UTC ({when(lease.since, now)}), {left} left"
+        at = f"{lease.since:%H:%M:%S} UTC ({when(lease.since, now)})"
+        return f"{lease.holder}, granted or renewed {at}, {left} left"
     last = f"; last held by {lease.last_holder}" if lease.last_holder else ""
     if lease.lapsed:
         last += ", whose lease ran out: it died or froze in mid-step"

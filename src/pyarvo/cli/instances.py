@@ -127,7 +127,8 @@ def show(
     view = instance_view(instance)
     lease = "nobody"
     if view.lease.since is not None:
-        lease = f"{view.lease.holder} since {view.lease.since:%H:%M:%S} UTC, {span(view.lease.remaining_s or 0.0)} left"
+        left = span(view.lease.remaining_s or 0.0)
+        lease = f"{view.lease.holder}, granted or renewed {view.lease.since:%H:%M:%S} UTC, {left} left"
     lines: list[tuple[str, object]] = [
         ("id", view.id),
         ("orchestrator", f"{view.orchestrator} {view.orchestrator_version}" if view.orchestrator else None),

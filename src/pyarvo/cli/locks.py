@@ -42,7 +42,7 @@ def list_locks(
     now = datetime.now(UTC)
     short = Shortener(instance.id for instance in page.items)
     print_table(
-        ["ID", "HOLDER", "SINCE", "REMAINING", "ORCHESTRATOR", "STATUS"],
+        ["ID", "HOLDER", "RENEWED", "REMAINING", "ORCHESTRATOR", "STATUS"],
         (
             [
                 cell(short(it.id)),

@@ -38,7 +38,7 @@ class LeaseView(Struct, frozen=True, kw_only=True):
 
         holder: Label of the holder, usually `host:pid`; None when nobody holds it.
 
-        since: When the lease was granted.
+        since: When the lease was granted or last renewed.
 
         remaining_s: Seconds until it ends by itself; a holder that is alive renews it.
 

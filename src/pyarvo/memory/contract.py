@@ -16,8 +16,8 @@ reads, *commit* writes, journals and unlocks.
 C1  Token, fence and version are checked in the same atomic operation that writes. Two holders never both succeed.
 C2  A holder frozen past its TTL, whose lease was taken over, gets `LeaseLost`; its successor never notices.
 C3  A holder whose TTL passed and whose lease nobody took may still commit, and renew under the same fence.
-C4  Expiry is judged by the store's clock: over when now >= until, or now < granted_at (a clock set back cannot
-    hold a lease for ever). A client's clock never matters.
+C4  Expiry is judged by the store's clock: over when now >= until, or now < granted_at, the moment of the grant or of
+    the last renewal (a clock set back cannot hold a lease for ever). A client's clock never matters.
 C5  Renewal never shortens a lease; renewing a lost one raises.
 C6  Release and unlock by a former owner leave the successor's lease whole. Release, and a commit that releases,
     end every right of the token.

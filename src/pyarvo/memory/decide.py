@@ -82,7 +82,7 @@ class Row(Struct, frozen=True, gc=False):
 
         holder: A label of the latest holder, for people; never compared.
 
-        granted_at: When the lease was granted.
+        granted_at: When the lease was granted or last renewed.
 
         until: When it ends; 0.0 once it was given up.
 
@@ -264,7 +264,7 @@ def decide(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
 
 
 def is_held(row: Row, now: float) -> bool:
-    """Whether a lease runs. Over when now >= until, and also when the clock was set back before the grant (C4)."""
+    """Whether a lease runs. Over when now >= until, and also when the clock was set back before the grant or last renewal (C4)."""
     return row.granted_at <= now < row.until
 
 
@@ -316,11 +316,9 @@ def _commit(row: Row, op: Commit, now: float) -> tuple[Row, Outcome]:
 def _renew(row: Row, op: Renew, now: float) -> tuple[Row, Outcome]:
     if not _has_right(row, op.token):
         return row, _LOST
-    if now < row.granted_at:
-        # The clock was set back: the old end means nothing any more.
-        return replace(row, granted_at=now, until=now + op.ttl_s), Renewed(now + op.ttl_s)
-    until = max(row.until, now + op.ttl_s)
-    return replace(row, until=until), Renewed(until)
+    # Where the clock was set back the old end means nothing any more; else no renewal shortens a lease.
+    until = now + op.ttl_s if now < row.granted_at else max(row.until, now + op.ttl_s)
+    return replace(row, granted_at=now, until=until), Renewed(until)
 
 
 def _release(row: Row, op: Release, now: float) -> tuple[Row, Outcome]:

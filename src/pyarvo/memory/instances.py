@@ -32,7 +32,7 @@ class Instance:
 
         holder: Label of the latest holder; "" when there was none.
 
-        held_since: Seconds since the epoch; None when no lease runs.
+        held_since: When the lease was granted or last renewed, in seconds since the epoch; None when no lease runs.
 
         expires_in_s: Seconds until the lease ends; None when no lease runs.
 

@@ -166,7 +166,7 @@ def test_show_prints_metadata_and_record(shelf: Any) -> None:
     text = shelf.run("instances", "show", shelf.ids["held"]).stdout
     assert shelf.ids["held"] in text
     assert '"executionStatus": "normal"' in text
-    assert re.search(r"held by +\S+:\d+ since \d\d:\d\d:\d\d UTC, 59 min \d+ s left", text)
+    assert re.search(r"held by +\S+:\d+, granted or renewed \d\d:\d\d:\d\d UTC, 59 min \d+ s left", text)
     answer = shelf.json("instances", "show", shelf.ids["held"])
     assert answer["record"]["subject"] == shelf.ids["held"]
     assert 3_000 < answer["instance"]["lease"]["remaining_s"] <= 3_600

@@ -174,6 +174,7 @@ def test_renewal_never_shortens(row: Row, token: str, ttl: float, now: float) ->
         assert (row.token, after.fence, after.token) == (token, row.fence, token)
         assert after.until == outcome.until >= now + ttl
         assert after.until >= row.until or now < row.granted_at  # there its end means nothing
+        assert after.granted_at == now
         assert is_held(after, now)
     else:
         assert row.token != token or row.until == 0.0

@@ -172,7 +172,7 @@ dropped AS (
 WITH op AS ({op}),
 won AS (
     UPDATE {schema}.instance AS i
-    SET granted_at = least(i.granted_at, clock_timestamp()),
+    SET granted_at = clock_timestamp(),
         until = CASE WHEN clock_timestamp() < i.granted_at THEN clock_timestamp() + op.ttl_s * interval '1 second'
                      ELSE greatest(i.until, clock_timestamp() + op.ttl_s * interval '1 second') END
     FROM op

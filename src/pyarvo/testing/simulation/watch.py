@@ -148,7 +148,8 @@ def _renew(account: _Account, op: Renew, outcome: Outcome, now: float) -> None:
     if isinstance(outcome, Renewed):
         _must(right, "only the holder of the latest lease renews it", op)
         if now < account.granted_at:  # the clock was set back
-            account.granted_at, account.until = now, now + op.ttl_s
+            account.until = now + op.ttl_s
+        account.granted_at = now
         account.until = max(account.until, now + op.ttl_s)
         _must(outcome.until >= account.until - 1e-6, "a renewal does not shorten a lease", op)
         return

@@ -4,13 +4,10 @@ if not has_right(ARGV[2]) then
     return { LOST }
 end
 local later = now + ARGV[3]
-if now < granted then
-    -- The clock was set back: the old end means nothing any more.
-    redis.call('HSET', KEYS[1], 'granted', whole(now), 'until', whole(later))
-else
+if granted <= now then -- else the clock was set back: the old end means nothing any more
     later = math.max(ends, later)
-    redis.call('HSET', KEYS[1], 'until', whole(later))
 end
+redis.call('HSET', KEYS[1], 'granted', whole(now), 'until', whole(later))
 if version == 0 then
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
