@@ -81,9 +81,9 @@ class Backend(Protocol):
     outcome, or the fault of that operation alone. It raises `MemoryUnavailable` when nothing of the whole was
     applied, and `WriteOutcomeUnknown` when the store did not say.
 
-    One batch is under way at a time. A backend that executes batches in the order in which they were handed over,
-    also while earlier ones are not answered, may say so by an attribute `batches`: most operations of one, and
-    most batches under way. Then the store works on one while this process works on another.
+    One batch is under way at a time. A backend that gains by having more may say so by an attribute `batches`: most
+    operations of one, and most batches under way. Then the store works on one while this process works on another;
+    no two of them have operations of one instance.
 
     A backend without an index, which walks all it has for every page of a list, may name by an attribute `page` how
     many instances to ask for when all are wanted; else it is 1,000.

@@ -2,15 +2,18 @@
 Calls that wait at the same moment go out together: one transaction, one round trip, one fsync for all.
 
 No timer: a call made while nothing is under way goes out at the end of the current turn of the loop, with
-whatever else was made in that turn. Calls made while a batch is under way form the next one. Batches belong to
-the memory: a caller that goes away takes its call along only while that has not been sent. Deadlines are kept
-here too, with one timer for all calls of a loop.
+whatever else was made in that turn. Calls made while a batch is under way form the next one. Where several may be
+under way at once, many calls that wait are shared between them, so that the store works on one batch while this
+process works on another; a call waits for those of its instance that are under way, so that their order holds. Batches
+belong to the memory: a caller that goes away takes its call along only while that has not been sent. Deadlines are
+kept here too, with one timer for all calls of a loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -25,6 +28,9 @@ _LAST_TURNS: Final = 10
 
 Execute = Callable[[Sequence[Op]], Coroutine[Any, Any, Sequence[Outcome | MemoryFault]]]
 Orphaned = Callable[[Op, Outcome], None]
+
+# Fewer are not shared: what a round trip costs weighs more than what it gains to have two.
+_WORTH_SHARING: Final = 32
 
 
 class Call:
@@ -61,7 +67,7 @@ class Batcher:
 
         max_ops: Most calls of one batch; 1 = no batching.
 
-        max_in_flight: Most batches under way at once on one loop.
+        max_in_flight: Most batches under way at once on one loop; no two have an operation of one instance.
     """
 
     def __init__(self, execute: Execute, orphaned: Orphaned, *, max_ops: int, max_in_flight: int) -> None:
@@ -108,6 +114,7 @@ class _Lane:
         self._max_in_flight = max_in_flight
         self._waiting: list[Call] = []
         self._open: dict[Call, None] = {}  # in the order in which they were made, which a set has not
+        self._under_way: set[str] = set()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self.tasks: set[asyncio.Task[None]] = set()
@@ -133,17 +140,33 @@ class _Lane:
             for call in self._waiting:
                 if call.future.done():
                     self._open.pop(call, None)
-        while live and len(self.tasks) < self._max_in_flight:
-            batch, live = live[: self._max_ops], live[self._max_ops :]
+        while live and (free := self._max_in_flight - len(self.tasks)) > 0:
+            size = min(self._max_ops, max(_WORTH_SHARING, -(-len(live) // free)))
+            batch, live = self._taken(live, size)
+            if not batch:
+                break
             for call in batch:
                 call.sent = True
+            self._under_way.update(call.op.id for call in batch)
             task = asyncio.get_running_loop().create_task(self._run(batch))
             self.tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, batch))
         self._waiting = live
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _taken(self, live: list[Call], size: int) -> tuple[list[Call], list[Call]]:
+        """The next batch, and what is left: calls of an instance that has some under way stay, in their order."""
+        if not self._under_way:
+            return live[:size], live[size:]
+        batch: list[Call] = []
+        left: list[Call] = []
+        for call in live:
+            fits = len(batch) < size and call.op.id not in self._under_way
+            (batch if fits else left).append(call)
+        return batch, left
+
+    def _ended(self, batch: list[Call], task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
+        self._under_way.difference_update([call.op.id for call in batch])
         if self._waiting:
             self._flush()
 

@@ -110,6 +110,39 @@ async def test_without_batching_calls_go_alone_and_at_once(store: Store) -> None
     assert await answers(calls) == [b"a", b"b", b"c"]
 
 
+async def test_many_calls_are_shared_between_the_batches_that_may_be_under_way(store: Store) -> None:
+    ids = [f"a{n}" for n in range(200)]
+    calls = submit(store.batcher(max_ops=64, max_in_flight=2), *ids[:70])
+    assert await answers(calls) == [id.encode() for id in ids[:70]]
+    assert [len(batch) for batch in store.batches] == [35, 35]
+
+    store.batches.clear()
+    store.gate.clear()
+    batcher = store.batcher(max_ops=64, max_in_flight=2)
+    calls = submit(batcher, *ids[:20])
+    await turns(3)
+    calls += submit(batcher, *ids[20:])
+    await turns(3)
+    assert [len(batch) for batch in store.batches] == [20, 64]
+    store.gate.set()
+    assert await answers(calls) == [id.encode() for id in ids]
+    assert [id for batch in store.batches for id in batch] == ids
+
+
+async def test_a_call_waits_for_those_of_its_instance_that_are_under_way(store: Store) -> None:
+    batcher = store.batcher(max_ops=64, max_in_flight=2)
+    store.gate.clear()
+    calls = submit(batcher, "a", "b")
+    await turns(3)
+    calls += submit(batcher, "b", "c", "b", "d")
+    await turns(3)
+    assert store.batches == [["a", "b"], ["c", "d"]]
+    assert [call.sent for call in calls] == [True, True, False, True, False, True]
+    store.gate.set()
+    assert await answers(calls) == [b"a", b"b", b"b", b"c", b"b", b"d"]
+    assert store.batches == [["a", "b"], ["c", "d"], ["b", "b"]]
+
+
 async def test_one_bad_call_does_not_fail_the_others(store: Store) -> None:
     store.faults["b"] = WriteConflict(1, 2)
     one, bad, two = await answers(submit(store.batcher(), "a", "b", "c"))

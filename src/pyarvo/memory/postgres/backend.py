@@ -62,6 +62,7 @@ class PostgresBackend:
     immediate: ClassVar[bool] = False
     takes_hashed_keys: ClassVar[bool] = False
     most_bodies: ClassVar[int | None] = None
+    batches: ClassVar[tuple[int, int]] = (64, 2)
 
     def __init__(
         self,
