@@ -67,7 +67,8 @@ class Batcher:
 
         max_ops: Most calls of one batch; 1 = no batching.
 
-        max_in_flight: Most batches under way at once on one loop; no two have an operation of one instance.
+        max_in_flight: Most batches under way at once on one loop; unless
+            *max_ops* is 1, no two have an operation of one instance.
     """
 
     def __init__(self, execute: Execute, orphaned: Orphaned, *, max_ops: int, max_in_flight: int) -> None:
@@ -155,7 +156,7 @@ class _Lane:
 
     def _taken(self, live: list[Call], size: int) -> tuple[list[Call], list[Call]]:
         """The next batch, and what is left: calls of an instance that has some under way stay, in their order."""
-        if not self._under_way:
+        if not self._under_way or self._max_ops == 1:  # without batching a call waits for no other
             return live[:size], live[size:]
         batch: list[Call] = []
         left: list[Call] = []
