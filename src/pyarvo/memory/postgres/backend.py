@@ -25,8 +25,8 @@ _log = logging.getLogger("pyarvo.memory")
 _LOCK_WAIT_S: Final = 0.2
 _BATCH_WAIT_S: Final = 0.05
 
-# How often an operation is sent again because its row was changed under it.
-_TRIES: Final = 8
+# How often an operation is sent: at first briefly, then again where its row was changed under it.
+_TRIES: Final = 9
 
 # A statement holds its parameters twice; more than this goes in several.
 _BATCH_BYTES: Final = 2 * 1024 * 1024
@@ -105,7 +105,7 @@ class PostgresBackend:
     async def _settle(self, ops: Sequence[Op], until: float, tries: int = _TRIES) -> list[Answer]:
         """Operations of one kind on different instances, in the order of their keys, in one statement."""
         try:
-            rows = await self._rows(ops, until, first=tries == _TRIES)
+            rows = await self._rows(ops, until, briefly=tries == _TRIES)
         except MemoryFault as fault:
             if len(ops) > 1 and asks_singly(fault):
                 return await self._singly(ops, until)
@@ -126,17 +126,13 @@ class PostgresBackend:
                 outcomes[n] = outcome
         return [outcome if outcome is not None else _contended() for outcome in outcomes]
 
-    async def _rows(self, ops: Sequence[Op], until: float, *, first: bool) -> Sequence[Record]:
+    async def _rows(self, ops: Sequence[Op], until: float, *, briefly: bool) -> Sequence[Record]:
         wait_s = until - monotonic()
         if len(ops) > 1:
             wait_s = min(wait_s, _BATCH_WAIT_S)
-        wait_ms = max(1, int(wait_s * 1_000))
         writing = not isinstance(ops[0], Read)
-        shorter = self._texts.applying(ops[0], wait_ms) if first and len(ops) == 1 else None
-        rows = await self._fetch(*shorter, writing=True) if shorter else ()
-        within_s = None if writing else _READ_S
-        text, arguments = self._texts.statement(ops, wait_ms)
-        return rows or await self._fetch(text, arguments, writing=writing, within_s=within_s)
+        text, arguments = self._texts.statement(ops, max(1, int(wait_s * 1_000)), briefly=briefly)
+        return await self._fetch(text, arguments, writing=writing, within_s=None if writing else _READ_S)
 
     async def _singly(self, ops: Sequence[Op], until: float) -> list[Answer]:
         """A locked row, or a fault of one operation, is its own; the batch was rolled back."""

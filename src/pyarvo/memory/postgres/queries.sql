@@ -27,8 +27,8 @@
 -- 4. Nothing waits for the lock of a row whose lease is held: such a row fails the WHERE by the snapshot already.
 --    Rows are locked in the order of their keys, new ones after existing ones, so that batches do not wait in a circle.
 
--- A lone acquire or commit is first sent with the ending `_applied`, which says only that it was applied, at the cost
--- of a plain UPDATE. When that returns nothing, nothing was applied, and the whole statement follows.
+-- Acquires and commits are first sent with the ending `_applied`, which returns only those that were applied, at the
+-- cost of a plain UPDATE. What it does not return was not applied, and the whole statement follows for that.
 
 -- name: settings
 -- Set for this transaction only. Asynchronous commit would lose acknowledged steps and let fences come twice.

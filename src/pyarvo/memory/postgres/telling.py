@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from pyarvo.errors import MemoryFault, RecordCorrupt
@@ -207,14 +208,7 @@ class Texts:
             "{journal}": str(options.journal),
             "{schema}": f'"{schema}"',
         }
-        self._lone = {kind: self._text(telling, many=False) for kind, telling in TELLINGS.items()}
-        self._many = {kind: self._text(telling, many=True) for kind, telling in TELLINGS.items()}
-        # As long as no body of the batch is to go, which most instances never come to.
-        self._young = self._text(TELLINGS[Commit], many=True, pruned=False)
-        self._applied: dict[type[Op], str] = {
-            kind: self._text(TELLINGS[kind], many=False, ending="applied", pruned=False)
-            for kind in ((Acquire,) if options.history else (Acquire, Commit))
-        }
+        self._text = cache(self._compose)
 
     def plain(self, name: str) -> str:
         """A statement that is no operation."""
@@ -241,7 +235,7 @@ class Texts:
         text = self._sql[name].replace("{matches}", " AND ".join(conditions))
         return self._filled(text.replace("{limit}", f"${len(values)}::bigint")), values
 
-    def statement(self, ops: Sequence[Op], wait_ms: int) -> tuple[str, list[Any]]:
+    def statement(self, ops: Sequence[Op], wait_ms: int, *, briefly: bool = False) -> tuple[str, list[Any]]:
         """
         The statement, with its parameters, of operations of one kind on different instances.
 
@@ -249,34 +243,21 @@ class Texts:
             ops: In the order of their keys.
 
             wait_ms: The longest wait for the lock of a row.
+
+            briefly: Where there is a shorter statement, answer only those that were applied.
         """
-        kind = type(ops[0])
-        if len(ops) == 1:
-            return self._lone[kind], self._parameters(ops[0], wait_ms)
+        kind, many = type(ops[0]), len(ops) > 1
         arguments = TELLINGS[kind].arguments
         rows = [(*key_of(op.id), *arguments(op)) for op in ops]
-        columns = map(list, zip(*rows, strict=True))
-        if kind is Read:
-            return self._many[kind], [*columns]
-        young = kind is Commit and all(self._is_young(op) for op in ops)
-        return self._young if young else self._many[kind], [str(wait_ms), *columns]
+        columns = [*map(list, zip(*rows, strict=True))] if many else [*rows[0]]
+        # Most instances never come to where a body of their journal is to go.
+        pruned = any(isinstance(op, Commit) and op.expected >= self._journal for op in ops)
+        ending = "applied" if briefly and f"{TELLINGS[kind].name}_applied" in self._sql else "answer"
+        text = self._text(kind, many, ending, pruned)
+        return text, columns if kind is Read else [str(wait_ms), *columns]
 
-    def applying(self, op: Op, wait_ms: int) -> tuple[str, list[Any]] | None:
-        """The shorter statement that only says whether *op* was applied; None where there is none."""
-        text = self._applied.get(type(op))
-        if text is None or not self._is_young(op):
-            return None
-        return text, self._parameters(op, wait_ms)
-
-    def _is_young(self, op: Op) -> bool:
-        return not isinstance(op, Commit) or op.expected < self._journal
-
-    def _parameters(self, op: Op, wait_ms: int) -> list[Any]:
-        kind = type(op)
-        own = [*key_of(op.id), *TELLINGS[kind].arguments(op)]
-        return own if kind is Read else [str(wait_ms), *own]
-
-    def _text(self, telling: Telling, *, many: bool, ending: str = "answer", pruned: bool = True) -> str:
+    def _compose(self, kind: type[Op], many: bool, ending: str, pruned: bool) -> str:
+        telling = TELLINGS[kind]
         first = 1 if telling.name == "read" else 2
         numbered = [(n, name, type_) for n, (name, type_) in enumerate(telling.columns, first)]
         text = self._sql[telling.name]
