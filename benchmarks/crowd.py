@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from benchmarks.turns import Work
 
@@ -20,6 +21,11 @@ def record_of(size: int) -> Record:
         {"sku": f"sku-{n:06}", "count": n, "price": n * 1.25, "in_stock": True} for n in range(size // 70)
     ]
     return {"executionStatus": "normal", "status": "active", "note": "x" * 60, "items": items}
+
+
+def at_step(record: Record, step: int) -> dict[str, Any]:
+    """The record as it is after that step: a workflow never writes the same again."""
+    return {**record, "step": step}
 
 
 def crowd(one: One, tasks: int, steps: int) -> Work:

@@ -12,7 +12,6 @@ import os
 import tempfile
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, cast
 from uuid import uuid4
 
 from nats.aio.client import Client
@@ -20,7 +19,7 @@ from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 from tests.servers.nats import running
 
-from benchmarks.crowd import One, Record, crowd, record_of
+from benchmarks.crowd import One, Record, at_step, crowd, record_of
 from benchmarks.turns import Row, compare
 from pyarvo.memory import Step
 from pyarvo.memory.nats import NatsMachineMemory
@@ -37,9 +36,7 @@ def ours(memory: NatsMachineMemory, record: Record) -> One:
         key = ["bench", f"{task}-{step}"]
         lease = await memory.acquire(f"instance-{crowds}-{task}-{step // 50}", event_key=key)
         assert lease is not None
-        await memory.commit(
-            lease, cast("dict[str, Any]", record), step=Step(json.dumps(key), ({"type": "done"},))
-        )
+        await memory.commit(lease, at_step(record, step), step=Step(json.dumps(key), ({"type": "done"},)))
 
     return one
 
@@ -53,9 +50,7 @@ def handed_over(memories: list[NatsMachineMemory], record: Record) -> One:
         key = ["bench", f"{task}-{step}"]
         lease = await memory.acquire(f"instance-{crowds}-{task}-{step // 50}", event_key=key)
         assert lease is not None
-        await memory.commit(
-            lease, cast("dict[str, Any]", record), step=Step(json.dumps(key), ({"type": "done"},))
-        )
+        await memory.commit(lease, at_step(record, step), step=Step(json.dumps(key), ({"type": "done"},)))
 
     return one
 
@@ -67,7 +62,7 @@ def lock_key(locks: KeyValue, data: KeyValue, record: Record) -> One:
         await locks.create(f"lock-{task}", b"%d" % step)
         with suppress(KeyNotFoundError):
             json.loads((await data.get(f"data-{task}")).value or b"{}")
-        await data.put(f"data-{task}", json.dumps(record).encode())
+        await data.put(f"data-{task}", json.dumps(at_step(record, step)).encode())
         await locks.delete(f"lock-{task}")
 
     return one
@@ -77,15 +72,14 @@ def two_calls(data: KeyValue, record: Record) -> One:
     """Read and write by revision: no lock, no fence, no journal."""
 
     async def one(task: int, step: int) -> None:
-        del step
         key = f"plain-{task}"
         try:
             entry = await data.get(key)
         except KeyNotFoundError:
-            await data.put(key, json.dumps(record).encode())
+            await data.put(key, json.dumps(at_step(record, step)).encode())
             return
         json.loads(entry.value or b"{}")
-        await data.update(key, json.dumps(record).encode(), last=entry.revision)
+        await data.update(key, json.dumps(at_step(record, step)).encode(), last=entry.revision)
 
     return one
 

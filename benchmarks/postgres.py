@@ -16,7 +16,7 @@ from typing import Any, cast
 import asyncpg
 from tests.servers.postgres import PostgresServer
 
-from benchmarks.crowd import One, Record, crowd, record_of
+from benchmarks.crowd import One, Record, at_step, crowd, record_of
 from benchmarks.turns import Row, compare
 from pyarvo.memory import Step
 from pyarvo.memory.postgres import PostgresMachineMemory
@@ -39,7 +39,7 @@ def ours(memory: PostgresMachineMemory, record: Record) -> One:
         key = json.dumps(["bench", f"{task}-{step}"])
         lease = await memory.acquire(f"instance-{crowds}-{task}", event_key=key)
         assert lease is not None
-        await memory.commit(lease, cast("dict[str, Any]", record), step=Step(key, ({"type": "done"},)))
+        await memory.commit(lease, at_step(record, step), step=Step(key, ({"type": "done"},)))
 
     return one
 
@@ -48,7 +48,6 @@ def four_statements(pool: Any, record: Record) -> One:
     """Lock, read, write, unlock through the driver's pool as it comes; no fence, version or journal."""
 
     async def one(task: int, step: int) -> None:
-        del step
         id = f"instance-{task}"
         taken = await pool.fetchval(
             "INSERT INTO lease (id, until) VALUES ($1, now() + interval '30 s') ON CONFLICT (id) DO UPDATE "
@@ -62,7 +61,7 @@ def four_statements(pool: Any, record: Record) -> One:
         await pool.execute(
             "INSERT INTO state (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data",
             id,
-            json.dumps(record),
+            json.dumps(at_step(record, step)),
         )
         await pool.execute("DELETE FROM lease WHERE id = $1", id)
 
@@ -73,7 +72,6 @@ def two_statements(connection: Any, record: Record) -> One:
     """Two statements on one connection: take the lock and read; write and unlock."""
 
     async def one(task: int, step: int) -> None:
-        del step
         row = await connection.fetchrow(
             "INSERT INTO plain (id, until) VALUES ($1, now() + interval '30 s') ON CONFLICT (id) DO UPDATE "
             "SET until = excluded.until WHERE plain.until < now() RETURNING data",
@@ -84,7 +82,7 @@ def two_statements(connection: Any, record: Record) -> One:
         await connection.execute(
             "UPDATE plain SET data = $2, until = '-infinity' WHERE id = $1",
             f"instance-{task}",
-            json.dumps(record),
+            json.dumps(at_step(record, step)),
         )
 
     return one
@@ -107,7 +105,7 @@ async def checkpointer(url: str, record: Record) -> AsyncIterator[One]:
             config = {"configurable": {"thread_id": f"instance-{task}", "checkpoint_ns": ""}}
             await saver.aget_tuple(config)
             checkpoint: Any = empty_checkpoint()
-            checkpoint["channel_values"] = {"record": record}
+            checkpoint["channel_values"] = {"record": at_step(record, step)}
             checkpoint["channel_versions"] = {"record": str(step)}
             await saver.aput(config, checkpoint, {"source": "loop", "step": step}, {"record": str(step)})
 
@@ -133,8 +131,8 @@ async def workflows(url: str, record: Record) -> AsyncIterator[One]:
     try:
 
         async def one(task: int, step: int) -> None:
-            del task, step
-            await flow(record)
+            del task
+            await flow(at_step(record, step))
 
         yield one
     finally:

@@ -21,7 +21,7 @@ import redis.asyncio as driver
 from redis.asyncio.lock import Lock
 from tests.servers.redis import running
 
-from benchmarks.crowd import One, Record, crowd, record_of
+from benchmarks.crowd import One, Record, at_step, crowd, record_of
 from benchmarks.turns import Row, compare
 from pyarvo.memory import Step
 from pyarvo.memory.redis import RedisMachineMemory
@@ -49,7 +49,7 @@ def ours(memory: RedisMachineMemory, record: Record) -> One:
         key = f'["bench","{task}-{step}"]'
         lease = await memory.acquire(f"instance-{crowds}-{task}", event_key=key)
         assert lease is not None
-        await memory.commit(lease, cast("dict[str, Any]", record), step=Step(key, ({"type": "done"},)))
+        await memory.commit(lease, at_step(record, step), step=Step(key, ({"type": "done"},)))
 
     return one
 
@@ -58,12 +58,11 @@ def lock_get_set(client: driver.Redis, record: Record) -> One:
     """Four calls a step, and no fence, version or journal."""
 
     async def one(task: int, step: int) -> None:
-        del step
         async with Lock(client, f"lock-{task}", timeout=30):
             data = await client.get(f"data-{task}")
             if data is not None:
                 json.loads(data)
-            await client.set(f"data-{task}", json.dumps(record))
+            await client.set(f"data-{task}", json.dumps(at_step(record, step)))
 
     return one
 
@@ -77,7 +76,7 @@ def two_scripts(client: driver.Redis, record: Record) -> One:
         data = await take(keys=[key], args=[token])
         if isinstance(data, bytes):
             json.loads(data)
-        await give(keys=[key], args=[token, json.dumps(record)])
+        await give(keys=[key], args=[token, json.dumps(at_step(record, step))])
 
     return one
 

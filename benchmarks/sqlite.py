@@ -14,7 +14,7 @@ import aiosqlite
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from benchmarks.crowd import One, Record, crowd, record_of
+from benchmarks.crowd import One, Record, at_step, crowd, record_of
 from benchmarks.turns import Row, compare
 from pyarvo.memory import SqliteMachineMemory, Step
 
@@ -29,7 +29,7 @@ def ours(memory: SqliteMachineMemory, record: Record) -> One:
         key = ["bench", f"{task}-{step}"]
         lease = await memory.acquire(f"instance-{crowds}-{task}", event_key=key)
         assert lease is not None
-        await memory.commit(lease, record, step=Step(key, ({"type": "bench.step.done"},)))  # type: ignore[arg-type]
+        await memory.commit(lease, at_step(record, step), step=Step(key, ({"type": "bench.step.done"},)))  # type: ignore[arg-type]
 
     return one
 
@@ -39,7 +39,6 @@ def plain(connection: aiosqlite.Connection, record: Record) -> One:
     mutex = asyncio.Lock()
 
     async def one(task: int, step: int) -> None:
-        del step
         now = time.time()
         async with mutex:
             cursor = await connection.execute(
@@ -51,7 +50,7 @@ def plain(connection: aiosqlite.Connection, record: Record) -> One:
             await connection.commit()
         if data:
             json.loads(data)
-        raw = json.dumps(record)
+        raw = json.dumps(at_step(record, step))
         async with mutex:
             await connection.execute(
                 "UPDATE state SET data = ?, until = 0 WHERE id = ?", (raw, f"instance-{task}")
@@ -63,11 +62,10 @@ def plain(connection: aiosqlite.Connection, record: Record) -> One:
 
 def checkpointer(saver: AsyncSqliteSaver, record: Record) -> One:
     async def one(task: int, step: int) -> None:
-        del step
         config = {"configurable": {"thread_id": f"instance-{task}", "checkpoint_ns": ""}}
         await saver.aget_tuple(config)  # type: ignore[arg-type]
         checkpoint = empty_checkpoint()
-        checkpoint["channel_values"] = {"record": record}
+        checkpoint["channel_values"] = {"record": at_step(record, step)}
         await saver.aput(config, checkpoint, {"source": "loop", "step": 1}, {"record": 1})  # type: ignore[arg-type]
 
     return one

@@ -1,10 +1,14 @@
 """
 Measuring in turns: each window of a way stands between two windows of the reference (A B A), so that whatever
 else the machine does meets both. Only ratios are meant; single times are printed to be looked at, not compared.
+
+Before each window everything that is there is frozen: else Python's collector walks all that the ways before have
+left, in the middle of whichever window is next.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -13,8 +17,11 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import psutil
 
 Work = Callable[[], Awaitable[list[float]]]
 """Does one window of work; returns the seconds of each unit (a step, an orchestration)."""
@@ -22,11 +29,16 @@ Work = Callable[[], Awaitable[list[float]]]
 
 @dataclass(frozen=True)
 class Window:
-    """One window: how many units in how much wall-clock and CPU time of this process."""
+    """One window: how many units in how much wall-clock and CPU time."""
 
     units: int
     wall_s: float
     cpu_s: float
+    """Of this process."""
+    servers_cpu_s: float
+    """Of the servers that this process started."""
+    written: int
+    """Bytes that all of them gave the system to be put on disk."""
     latencies_s: list[float]
 
     @property
@@ -47,13 +59,34 @@ class Row:
     p50_us: float
     p99_us: float
     cpu_us: float
+    servers_cpu_us: float
+    written: float
     notes: dict[str, float] = field(default_factory=dict)
 
 
 async def window(work: Work) -> Window:
+    gc.collect()
+    gc.freeze()
+    servers_cpu, written = _spent()
     cpu, wall = time.process_time(), time.perf_counter()
     latencies = await work()
-    return Window(len(latencies), time.perf_counter() - wall, time.process_time() - cpu, latencies)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    servers_cpu_after, written_after = _spent()
+    return Window(
+        len(latencies), wall, cpu, servers_cpu_after - servers_cpu, written_after - written, latencies
+    )
+
+
+def _spent() -> tuple[float, int]:
+    """CPU time of the processes below this one, in seconds; bytes that they and this one have written."""
+    here = psutil.Process()
+    cpu_s, written = 0.0, here.io_counters().write_bytes
+    for process in here.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            cpu_s += times.user + times.system
+            written += process.io_counters().write_bytes
+    return cpu_s, written
 
 
 async def compare(
@@ -83,6 +116,8 @@ async def compare(
         latencies[len(latencies) // 2] * 1e6,
         latencies[int(len(latencies) * 0.99)] * 1e6,
         statistics.median(each.cpu_s / each.units for each in mine) * 1e6,
+        statistics.median(each.servers_cpu_s / each.units for each in mine) * 1e6,
+        statistics.median(each.written / each.units for each in mine),
     )
     show(row)
     return row
@@ -97,7 +132,8 @@ def show(row: Row) -> None:
     print(f"{row.what}\n  against {row.against}: {row.ratio:.2f}x{wanted}")
     print(
         f"  {row.rate:,.0f}/s against {row.reference_rate:,.0f}/s; p50 {row.p50_us:,.0f} us, p99 {row.p99_us:,.0f} us, "
-        f"cpu {row.cpu_us:,.0f} us" + "".join(f", {name} {value:,.1f}" for name, value in row.notes.items()),
+        f"cpu {row.cpu_us:,.0f} us, of servers {row.servers_cpu_us:,.0f} us, to disk {row.written:,.0f} B"
+        + "".join(f", {name} {value:,.1f}" for name, value in row.notes.items()),
         flush=True,
     )
 

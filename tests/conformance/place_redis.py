@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from redis.asyncio.connection import Connection
@@ -19,8 +20,8 @@ from pyarvo.memory.backend import Backend
 from pyarvo.memory.redis.address import Address
 from pyarvo.memory.redis.backend import RedisBackend
 from pyarvo.memory.redis.routes import Server, SingleRoute
-from pyarvo.memory.redis.scripts import LOAD, keys_of
-from pyarvo.memory.redis.wire import Answer, Link, pack, parse
+from pyarvo.memory.redis.scripts import LOAD, LOADED, keys_of
+from pyarvo.memory.redis.wire import Answer, Link, Replies, pack
 
 from .place import Clock, Place
 
@@ -84,15 +85,11 @@ class Clocked(Link):
 @cache
 def _scripts() -> list[str]:
     """The scripts as they are."""
-    texts: list[str] = []
-    at = 0
-    requests = LOAD
-    while at < len(requests):
-        command, at = parse(requests, at)
-        assert isinstance(command, list)
-        assert isinstance(command[2], bytes)
-        texts.append(command[2].decode())
-    return texts
+    commands: list[Any] = []
+    requests = Replies()
+    requests.feed(LOAD)
+    assert requests.take(LOADED, commands)
+    return [command[2].decode() for command in commands]
 
 
 class RedisPlace(Place):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from redis.asyncio.connection import Connection
@@ -15,7 +16,7 @@ from pyarvo.errors import MemoryUnavailable, RecordCorrupt, WriteOutcomeUnknown
 from pyarvo.memory.decide import Acquire, Read
 from pyarvo.memory.redis.answers import outcome_of
 from pyarvo.memory.redis.faults import fault_of_reply
-from pyarvo.memory.redis.wire import ErrorReply, Link, _IncompleteReplyError, _ProtocolError, pack, parse
+from pyarvo.memory.redis.wire import ErrorReply, Link, Replies, Reply, _ProtocolError, pack
 
 REPLIES: list[tuple[bytes, object]] = [
     (b"$3\r\na\r\n\r\n", b"a\r\n"),
@@ -37,18 +38,26 @@ def test_packed() -> None:
 
 @pytest.mark.parametrize(("raw", "reply"), REPLIES)
 def test_a_reply_is_known_only_when_all_of_it_is_there(raw: bytes, reply: object) -> None:
-    assert parse(raw, 0) == (reply, len(raw))
-    assert parse(b"+before\r\n" + raw + b"+behind\r\n", 9) == (reply, 9 + len(raw))
     for cut in range(len(raw)):
-        with pytest.raises(_IncompleteReplyError) as more:
-            parse(raw[:cut], 0)
-        assert 1 <= more.value.missing <= len(raw) - cut
+        replies, taken = Replies(), list[Reply]()
+        replies.feed(b"+before\r\n" + raw[:cut])
+        assert not replies.take(2, taken)
+        assert taken == [b"before"]
+        replies.feed(raw[cut:] + b"+behind\r\n")
+        assert replies.take(2, taken)
+        assert taken == [b"before", reply]
+        assert not replies.empty
+        assert replies.take(3, taken)
+        assert taken[2:] == [b"behind"]
+        assert replies.empty
 
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 400 Bad Request\r\n", b"?1\r\n"])
 def test_another_protocol(raw: bytes) -> None:
+    replies = Replies()
+    replies.feed(raw)
     with pytest.raises(_ProtocolError):
-        parse(raw, 0)
+        replies.take(1, [])
 
 
 # --- connections ------------------------------------------------------------------------------------------------
@@ -66,21 +75,14 @@ async def linked(behaviour: Behaviour) -> AsyncGenerator[tuple[Link, list[int]]]
         handlers.add(asyncio.current_task())
         brought.append(0)
         number = len(brought) - 1
-        data = b""
+        requests = Replies()
         try:
             while got := await reader.read(1_000):
-                data += got
-                commands: list[bytes] = []
-                at = 0
-                while at < len(data):
-                    command, at = parse(data, at)
-                    assert isinstance(command, list)
-                    word = command[-1]
-                    assert isinstance(word, bytes)
-                    commands.append(word)
-                data = b""
+                requests.feed(got)
+                commands: list[Any] = []
+                requests.take(1_000, commands)
                 brought[number] += len(commands)
-                await behaviour(commands, writer.write)
+                await behaviour([command[-1] for command in commands], writer.write)
         finally:
             writer.close()
 

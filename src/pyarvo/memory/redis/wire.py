@@ -1,25 +1,33 @@
 """
 The protocol, spoken in batches: many commands in one write, their replies with little Python for each.
 
-The driver makes, authenticates and closes connections; only what goes over them is done here, because its path
-for one command costs more than the server's work for twenty.
+The driver makes, authenticates and closes connections, and its parser in C reads replies; only what goes over them is
+done here, because its path for one command costs more than the server's work for twenty.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from operator import attrgetter
 from typing import Final, Protocol, TypeAlias, cast
 
+from hiredis import PushNotification, Reader
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-__all__ = ["Answer", "Connection", "ErrorReply", "Link", "Reply", "pack", "parse"]
+__all__ = ["Answer", "Connection", "ErrorReply", "Link", "Replies", "Reply", "pack"]
 
 _CHUNK: Final = 256 * 1024
 
 _streams_of: Final = attrgetter("_reader", "_writer")
+
+
+class _Nothing(Enum):
+    """Nothing whole is there."""
+
+    MORE = "more must come first"
 
 
 class ErrorReply(Struct, frozen=True):
@@ -64,14 +72,6 @@ class Answer(Struct):
     sent: bool = True
 
 
-class _IncompleteReplyError(Exception):
-    """The reply goes on behind the bytes that are here; `missing` is a lower bound."""
-
-    def __init__(self, missing: int = 1) -> None:
-        super().__init__()
-        self.missing = missing
-
-
 class _ProtocolError(Exception):
     """The other side does not speak the protocol."""
 
@@ -86,40 +86,39 @@ def pack(*arguments: bytes) -> bytes:
     )
 
 
-def parse(data: bytes, at: int) -> tuple[Reply, int]:
-    """The reply that begins at *at*, and where the next one begins."""
-    end = data.find(b"\r\n", at)
-    if end < 0:
-        raise _IncompleteReplyError
-    kind, body, after = data[at], data[at + 1 : end], end + 2
-    if kind == 0x24:  # $: so many bytes, or none
-        size = int(body)
-        if size < 0:
-            return None, after
-        stop = after + size
-        if len(data) < stop + 2:
-            raise _IncompleteReplyError(stop + 2 - len(data))
-        return data[after:stop], stop + 2
-    if kind == 0x3A:  # : a number
-        return int(body), after
-    if kind == 0x2A:  # *: a list
-        items: list[Reply] = []
-        for _ in range(int(body)):
-            item, after = parse(data, after)
-            items.append(item)
-        return items, after
-    if kind == 0x3E:  # >: a message that nobody asked for, in the form of a list; the reply is behind it
-        for _ in range(int(body)):
-            _, after = parse(data, after)
-        return parse(data, after)
-    if kind == 0x2B:  # + a word
-        return body, after
-    if kind == 0x2D:  # - an error
-        text = body.decode(errors="replace")
-        return ErrorReply(text.partition(" ")[0], text), after
-    if kind == 0x5F:  # _ none, in the newer protocol that a client passed in may speak
-        return None, after
-    raise _ProtocolError(f"a reply begins with {data[at : at + 1]!r}")
+def _error_reply(text: str) -> ErrorReply:
+    return ErrorReply(text.partition(" ")[0], text)
+
+
+class Replies:
+    """What comes over a connection, in pieces of any size, as replies."""
+
+    def __init__(self) -> None:
+        self._reader = Reader(
+            protocolError=_ProtocolError,
+            replyError=cast("Callable[[str], Exception]", _error_reply),
+            notEnoughData=_Nothing.MORE,
+        )
+
+    def feed(self, data: bytes) -> None:
+        """Add what came."""
+        self._reader.feed(data)
+
+    def take(self, count: int, into: list[Reply]) -> bool:
+        """Add replies to *into* until it has *count*, or there are no more; whether it has."""
+        take = self._reader.gets
+        while len(into) < count:
+            reply = take()
+            if reply is _Nothing.MORE:
+                return False
+            if type(reply) is not PushNotification:  # nobody asked for such a message
+                into.append(reply)
+        return True
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left of what came."""
+        return not self._reader.has_data()
 
 
 class _Line:
@@ -135,7 +134,7 @@ class _Line:
             "tuple[asyncio.StreamReader, asyncio.StreamWriter]", _streams_of(connection)
         )
         self._turn = asyncio.Lock()
-        self._data, self._at = b"", 0
+        self._replies = Replies()
         self._under_way = 0
         self._broken = False
 
@@ -162,23 +161,14 @@ class _Line:
     async def _read(self, count: int, replies: list[Reply]) -> None:
         if self._broken:
             raise ConnectionError("the connection was given up by a call before this one")
-        while len(replies) < count:
-            try:
-                reply, self._at = parse(self._data, self._at)
-            except _IncompleteReplyError as more:
-                await self._receive(more.missing)
-            else:
-                replies.append(reply)
+        while not self._replies.take(count, replies):
+            got = await self._reader.read(_CHUNK)
+            if not got:
+                raise ConnectionError("the server closed the connection")
+            self._replies.feed(got)
         self._under_way -= 1
-        if self._under_way == 0 and self._at != len(self._data):
+        if self._under_way == 0 and not self._replies.empty:
             raise _ProtocolError("the server sent more replies than it was asked for")
-
-    async def _receive(self, missing: int) -> None:
-        reader = self._reader
-        got = await (reader.readexactly(missing) if missing > _CHUNK else reader.read(_CHUNK))
-        if not got:
-            raise ConnectionError("the server closed the connection")
-        self._data, self._at = self._data[self._at :] + got, 0
 
 
 class Link:

@@ -235,14 +235,16 @@ def _changed_route(url: str, swaps: tuple[Swap, ...]) -> Any:
 
 @cache
 def _sent_instead(swaps: tuple[Swap, ...]) -> Sequence[tuple[bytes, bytes]]:
-    from pyarvo.memory.redis.scripts import LOAD
-    from pyarvo.memory.redis.wire import pack, parse
+    from pyarvo.memory.redis.scripts import LOAD, LOADED
+    from pyarvo.memory.redis.wire import Replies, pack
 
     found: list[tuple[bytes, bytes]] = []
-    at = 0
-    for name in _SCRIPTS:
-        command, at = parse(LOAD, at)
-        text = cast("bytes", cast("list[Any]", command)[2]).decode()
+    commands: list[Any] = []
+    sent = Replies()
+    sent.feed(LOAD)
+    sent.take(LOADED, commands)
+    for name, command in zip(_SCRIPTS, commands, strict=True):
+        text = cast("bytes", command[2]).decode()
         changed = text
         for swap in swaps:
             if swap.where in {name, "row"}:
