@@ -349,6 +349,24 @@ async def test_a_list_whose_connection_ends_before_it_begins_is_unavailable(
         assert [found.id for found in (await memory.instances()).items] == ["a"]
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_connection_that_breaks_while_it_is_given_up_is_no_error_of_the_driver(
+    server: NatsServer, turns: int
+) -> None:
+    async with NatsMachineMemory(f"{server.url}/lost7") as memory:
+        lease = await held(memory, f"a{turns}")
+        backend: Any = memory._backend  # pyright: ignore[reportPrivateUsage]
+        link = (await backend._store()).link
+        driver: Any = await link.connected()
+        driver._reading_task.cancel()  # the driver has not noticed yet
+        driver._transport._io_writer.transport.abort()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await link.close()
+        assert driver.is_closed
+        assert await memory.commit(lease, {"n": 1}) == 1
+
+
 async def test_one_lost_answer_does_not_hold_up_the_others(server: NatsServer) -> None:
     async with Proxy(server.port) as proxy, NatsMachineMemory(f"{proxy.url}/lost5", deadline_s=30) as memory:
         stuck, free = await held(memory, "stuck"), await held(memory, "free")

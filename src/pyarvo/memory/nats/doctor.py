@@ -12,7 +12,8 @@ from nats.aio.client import Client
 from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
 from pyarvo.memory.nats.entry import SCHEMA
-from pyarvo.memory.nats.faults import NO_STREAM, connect_fault
+from pyarvo.memory.nats.faults import DRIVER_ERRORS, NO_STREAM, connect_fault
+from pyarvo.memory.nats.link import end_client
 
 __all__ = ["examine"]
 
@@ -59,10 +60,10 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
             raise MemoryUnavailable(f"nobody answers for the bucket {bucket!r}: it has no leader now")
         findings.extend(_of_bucket(bucket, info, options))
         findings.append(_sync_interval(info))
-    except (TimeoutError, nats.errors.Error) as error:
+    except DRIVER_ERRORS as error:
         raise connect_fault(error, f"nats://{hosts}") from error
     finally:
-        await client.close()
+        await end_client(client)
     return findings
 
 
@@ -83,8 +84,8 @@ async def _connected(servers: list[str], hosts: str, options: Mapping[str, str])
             connect_timeout=_WITHIN_S,
             error_cb=noted,
         )
-    except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
-        await client.close()
+    except (*DRIVER_ERRORS, ValueError) as error:
+        await end_client(client)
         raise connect_fault(errors[-1] if errors else error, f"nats://{hosts}") from error
     return client
 

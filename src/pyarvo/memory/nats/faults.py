@@ -13,6 +13,7 @@ from msgspec import Struct
 from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
 
 __all__ = [
+    "DRIVER_ERRORS",
     "NO_MESSAGE",
     "NO_STREAM",
     "ApiError",
@@ -22,6 +23,10 @@ __all__ = [
     "read_fault",
     "write_fault",
 ]
+
+
+DRIVER_ERRORS: Final = (nats.errors.Error, OSError)
+"""What the driver raises of a connection; the second where it writes by itself to one that was lost."""
 
 
 class ApiError(Struct, frozen=True):

@@ -21,9 +21,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from pyarvo.errors import MemoryUnavailable
-from pyarvo.memory.nats.faults import Silence, connect_fault
+from pyarvo.memory.nats.faults import DRIVER_ERRORS, Silence, connect_fault
 
-__all__ = ["EXPECTED", "Address", "Answer", "Ask", "Link", "decode_answer", "end_subscription"]
+__all__ = ["EXPECTED", "Address", "Answer", "Ask", "Link", "decode_answer", "end_client", "end_subscription"]
 
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 
@@ -90,9 +90,18 @@ async def end_subscription(subscription: Any) -> None:
     """End *subscription* of the driver and its task, also when its connection is gone."""
     try:
         await subscription.unsubscribe()
-    except nats.errors.Error:
+    except DRIVER_ERRORS:
         # The driver leaves the task behind when the connection breaks while it is closing.
         subscription._stop_processing()  # noqa: SLF001 - there is no other way to end it without a connection
+
+
+async def end_client(client: Any) -> None:
+    """Close the driver's connection, also when it is gone."""
+    try:
+        await client.close()
+    except OSError:
+        # The driver stops where it would flush what was left, before it lets go of the socket.
+        client._transport.close()  # noqa: SLF001 - it counts as closed: there is no other way
 
 
 class Link:
@@ -177,6 +186,8 @@ class Link:
             await client.publish(ask.subject, ask.payload, f"{self._inbox}{number:x}", ask.headers)
         except nats.errors.Error:
             self._settle(number, Silence.NOT_SENT)
+        except OSError:
+            self._settle(number, Silence.DISCONNECTED)
         return future
 
     def _look(self) -> None:
@@ -250,8 +261,10 @@ class Link:
             self._subscription = await driver.subscribe(f"{self._inbox}*", cb=self._heard)
             await self._greet(self, client)
             self._greeted = True
-        except BaseException:
+        except BaseException as exc:
             await self._drop()
+            if isinstance(exc, DRIVER_ERRORS):
+                raise MemoryUnavailable(Silence.DISCONNECTED.value) from exc
             raise
 
     async def _open(self) -> Client:
@@ -277,8 +290,8 @@ class Link:
                 error_cb=self._noted,
                 closed_cb=self._lost,
             )
-        except (TimeoutError, nats.errors.Error, OSError, ValueError) as exc:
-            await client.close()
+        except (*DRIVER_ERRORS, ValueError) as exc:
+            await end_client(client)
             raise connect_fault(self._errors[-1] if self._errors else exc, address.shown) from exc
         return client
 
@@ -305,7 +318,7 @@ class Link:
         if subscription is not None:
             await end_subscription(subscription)
         if client is not None and client is not self._given:
-            await client.close()
+            await end_client(client)
         await asyncio.sleep(0)  # for tasks that were cancelled to end
         self._end_all()
 

@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Any, Final
 
 import msgspec
-import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -18,7 +17,7 @@ from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.backend import Find, Stored
 from pyarvo.memory.decide import is_held
 from pyarvo.memory.nats.entry import HEADER, decode_meta, labels_of
-from pyarvo.memory.nats.faults import ApiError, Silence, read_fault
+from pyarvo.memory.nats.faults import DRIVER_ERRORS, ApiError, Silence, read_fault
 from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Ask, Link, decode_answer, end_subscription
 from pyarvo.memory.nats.store import Store
@@ -107,7 +106,7 @@ async def _made(link: Link, stream: str, subjects: str, *, headers_only: bool) -
 async def _subscribed(client: Any, inbox: str, arrived: asyncio.Queue[Msg]) -> Any:
     try:
         return await client.subscribe(inbox, cb=arrived.put)
-    except nats.errors.Error as exc:
+    except DRIVER_ERRORS as exc:
         raise MemoryUnavailable("a list could not begin: the connection was lost") from exc
 
 
@@ -131,7 +130,7 @@ async def _pulled(client: Client, more: str, inbox: str, arrived: asyncio.Queue[
                 raise MemoryUnavailable(f"a list was broken off: the server says {status}")
             due -= 1
             yield message
-    except (TimeoutError, nats.errors.Error) as exc:
+    except DRIVER_ERRORS as exc:  # OSError: also TimeoutError
         raise MemoryUnavailable("a list was broken off: no answer in time") from exc
 
 
