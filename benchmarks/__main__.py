@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.turns import Row, write
 
-NAMES = ("orchestration", "sqlite", "redis", "postgres", "nats", "telemetry")
+NAMES = ("orchestration", "sqlite", "redis", "postgres", "nats", "telemetry", "growth")
 
 
 def main() -> None:

@@ -267,6 +267,11 @@ async def test_postgres_poolers() -> None:
         assert told.verdict is Verdict.FINE
 
 
+async def test_a_pooler_that_lends_another_backend_each_time_has_not_shown_what_it_knows() -> None:
+    async with connected() as one, connected() as two:
+        assert await postgres_doctor._knows_names(one, two) is None
+
+
 # ------------------------------------------------------------------------------------------------------ NATS
 
 

@@ -24,6 +24,9 @@ _OURS: Final = {"schema", "pool_size", "pooler", *(field.name for field in field
 _WITHIN_S: Final = 5.0
 _OLDEST: Final = 14
 _CLOCKS_APART_S: Final = 5.0
+_TRIES: Final = 5
+
+_BACKEND: Final = "SELECT pg_backend_pid()"
 
 _ASKED: Final = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -133,32 +136,53 @@ def _clock(ahead_s: float) -> Finding:
 
 async def _pooler(one: Connection, two: Connection, option: str) -> Finding:
     """Two idle connections that reach one backend stand before a pooler that lends per transaction."""
-    pids = [await connection.fetchval("SELECT pg_backend_pid()") for connection in (one, two)]
-    if pids[0] != pids[1]:
+    if not await _share_a_backend(one, two):
         reason = "as far as one can tell from here: a pooler with several free connections looks the same"
         return fine("pooler", "none, or one that lends per session", reason)
     if option == "transaction":
         return fine("pooler", "lends per transaction", "calls stand in BEGIN and COMMIT: pooler=transaction")
-    if await _knows_names(one, two):
+    known = await _knows_names(one, two)
+    if known:
         return fine("pooler", "lends per transaction", "it knows prepared statements")
+    fix = "PgBouncer 1.21 or newer with max_prepared_statements, or ?pooler=transaction in the URL"
+    if known is None:
+        reason = "it did not come about that one could tell whether it knows prepared statements"
+        return unknown("pooler", "lends per transaction", reason, fix)
     reason = (
         "statements that are prepared on one connection are looked for on another: calls fail now and then"
     )
-    fix = "PgBouncer 1.21 or newer with max_prepared_statements, or ?pooler=transaction in the URL"
     return breaks("pooler", "lends per transaction", reason, fix)
 
 
-async def _knows_names(one: Connection, two: Connection) -> bool:
-    """Whether a statement that *one* prepared is found when *two* keeps the backend that it was prepared on."""
+async def _share_a_backend(one: Connection, two: Connection) -> bool:
+    """Asked a few times: a pooler whose other clients are busy may lend each another one."""
+    for _ in range(_TRIES):
+        if await one.fetchval(_BACKEND) == await two.fetchval(_BACKEND):
+            return True
+    return False
+
+
+async def _knows_names(one: Connection, two: Connection) -> bool | None:
+    """
+    Whether a statement that *one* prepared is found while *two* keeps the backend that it was prepared on.
+
+    None where that never came about, or there was no other backend then.
+    """
     driver: Any = one
-    prepared = await driver.prepare("SELECT 1", name=f"pyarvo_doctor_{os.urandom(4).hex()}")
-    try:
-        async with two.transaction():
-            await two.fetchval("SELECT 1")
-            await prepared.fetchval(timeout=_WITHIN_S)
-    except (asyncpg.InvalidSQLStatementNameError, asyncpg.InterfaceError, TimeoutError):
-        return False
-    return True
+    for _ in range(_TRIES):
+        async with one.transaction():
+            backend = await one.fetchval(_BACKEND)
+            prepared = await driver.prepare("SELECT 1", name=f"pyarvo_doctor_{os.urandom(4).hex()}")
+        try:
+            async with two.transaction():
+                if await two.fetchval(_BACKEND) == backend:
+                    await prepared.fetchval(timeout=_WITHIN_S)
+                    return True
+        except (asyncpg.InvalidSQLStatementNameError, asyncpg.InterfaceError):
+            return False
+        except TimeoutError:
+            return None
+    return None
 
 
 async def _schema(connection: Connection, schema: str) -> AsyncIterator[Finding]:
