@@ -71,13 +71,13 @@ class SqliteBackend:
         return await self._writer.run(ops)
 
     async def get(self, id: str) -> Stored | None:
-        return await self._read(lambda store: store.get(id, self._clock()))
+        return await self._at_one_moment(lambda store, now: store.get(id, now))
 
     async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
-        return await self._read(lambda store: store.find(what, before, limit, self._clock()))
+        return await self._at_one_moment(lambda store, now: store.find(what, before, limit, now))
 
     async def count(self, what: Find) -> int:
-        return await self._read(lambda store: store.count(what, self._clock()))
+        return await self._at_one_moment(lambda store, now: store.count(what, now))
 
     async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
         return await self._read(lambda store: store.journal(id, after, limit))
@@ -96,6 +96,9 @@ class SqliteBackend:
     async def close(self) -> None:
         await self._writer.close()
         await self._reader.close()
+
+    async def _at_one_moment(self, query: Callable[[Store, float], R]) -> R:
+        return await self._read(lambda store: store.at_one_moment(self._clock, lambda now: query(store, now)))
 
     async def _read(self, reading: Callable[[Store], R]) -> R:
         return await self._reader.run(reading)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pyarvo.events.labels import Labels
 from pyarvo.memory.backend import Find, Image, Stored
@@ -35,6 +35,9 @@ _SQL: Final = load_statements("pyarvo.memory.sqlite")
 @lru_cache(maxsize=8_192)
 def _key(id: str) -> bytes:
     return blake2b(id.encode(), digest_size=16).digest()
+
+
+R = TypeVar("R")
 
 
 class Store:
@@ -168,6 +171,13 @@ class Store:
             self._execute(_SQL["put_history"], (serial, version, data))
 
     # --- queries ----------------------------------------------------------------------------------------------
+
+    def at_one_moment(self, clock: Callable[[], float], query: Callable[[float], R]) -> R:
+        """*query*, given a time behind all it sees: else a lease granted or renewed meanwhile would be of the future."""
+        self._execute("BEGIN")
+        with self._connection:
+            self._execute("SELECT serial FROM instance").fetchone()  # a snapshot begins with what is read first
+            return query(clock())
 
     def get(self, id: str, now: float) -> Stored | None:
         found = self._execute(_SQL["get"], (_key(id),)).fetchone()
