@@ -176,7 +176,9 @@ class Store:
         """*query*, given a time behind all it sees: else a lease granted or renewed meanwhile would be of the future."""
         self._execute("BEGIN")
         with self._connection:
-            self._execute("SELECT serial FROM instance").fetchone()  # a snapshot begins with what is read first
+            self._execute(
+                "SELECT serial FROM instance"
+            ).fetchone()  # a snapshot begins with what is read first
             return query(clock())
 
     def get(self, id: str, now: float) -> Stored | None:
