@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from heapq import heappush, heappushpop
+from itertools import chain
 from typing import Any, Final, cast
 
 from msgspec.structs import replace
@@ -106,7 +107,7 @@ class Queries:
     async def history(self, id: str) -> list[tuple[int, bytes]]:
         keys = self._scripts.keys(id)
         asked = Command(keys.row, (pack(b"HGETALL", keys.history),))
-        fields = cast("list[bytes]", await self._ask(asked))
+        fields = _fields(await self._ask(asked))
         kept = {int(version): data for version, data in zip(fields[::2], fields[1::2], strict=True)}
         return sorted(kept.items(), reverse=True)
 
@@ -120,8 +121,8 @@ class Queries:
                 seconds, micros = cast("list[bytes]", clock)
                 now = int(seconds) * 1_000_000 + int(micros)
                 cursor, keys = cast("tuple[bytes, list[bytes]]", found)
-                for fields in await self._on(server, [pack(b"HGETALL", key) for key in keys]):
-                    row = cast("list[bytes]", fields)
+                for reply in await self._on(server, [pack(b"HGETALL", key) for key in keys]):
+                    row = _fields(reply)
                     if row:
                         yield stored_of(_id_in(row), now, row, None)
                 if cursor == b"0":
@@ -144,6 +145,13 @@ class Queries:
             if isinstance(reply, ErrorReply):
                 raise unavailable(fault_of_reply(reply))
         return answer.replies
+
+
+def _fields(reply: object) -> list[bytes]:
+    """Names and values of a hash in turn; the newer protocol, which a client passed in may speak, pairs them."""
+    if isinstance(reply, dict):
+        return [*chain.from_iterable(cast("dict[bytes, bytes]", reply).items())]
+    return cast("list[bytes]", reply)
 
 
 def _id_in(fields: Sequence[bytes]) -> str:
