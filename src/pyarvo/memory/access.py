@@ -93,7 +93,8 @@ class StoreAccess:
         return outcome
 
     async def _execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
-        """One round trip."""
+        """One round trip; a process that was forked behind Python's back, as its embedders may, is found here."""
+        self._check_process(os.getpid())
         on = active()
         if on is None:
             return await self._backend.execute(ops)
@@ -201,7 +202,10 @@ class StoreAccess:
     def _check_usable(self) -> None:
         if self._closed:
             raise MemoryClosed("this memory was closed; open another")
-        if _Process.pid != self._pid:
+        self._check_process(_Process.pid)
+
+    def _check_process(self, pid: int) -> None:
+        if pid != self._pid:
             raise MemoryClosed("this memory was opened before a fork; open another in the child")
 
 

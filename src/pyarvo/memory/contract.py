@@ -159,8 +159,9 @@ class Lease(Struct, eq=False):
     until: float = 0.0
 
     def __post_init__(self) -> None:
-        self.held = self.replay is None
-        self.until = self.sent_at + self.ttl_s
+        # Also a copy comes by here, of a lease that may have been given up or renewed.
+        self.held = self.held and self.replay is None
+        self.until = self.until or self.sent_at + self.ttl_s
 
     @property
     def expires_in_s(self) -> float:
