@@ -168,6 +168,9 @@ class _Lane:
     def _ended(self, batch: list[Call], task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         self._under_way.difference_update([call.op.id for call in batch])
+        if task.cancelled():
+            for call in batch:  # it may have ended before it began: then it told nobody
+                self._settle(call, asyncio.CancelledError())
         if self._waiting:
             self._flush()
 

@@ -254,6 +254,18 @@ async def test_drain_gives_up_on_a_store_that_is_silent(store: Store) -> None:
     assert [type(answer) for answer in await answers(calls)] == [asyncio.CancelledError]
 
 
+async def test_drain_also_gives_up_what_waits_for_a_silent_store(store: Store) -> None:
+    batcher = store.batcher(max_ops=64, max_in_flight=2)
+    store.gate.clear()
+    calls = submit(batcher, "a")
+    await turns(3)
+    calls += submit(batcher, "a")
+    async with asyncio.timeout(2):
+        await batcher.drain(0.05)
+    assert [call.future.done() for call in calls] == [True, True]
+    assert [type(answer) for answer in await answers(calls)] == [asyncio.CancelledError] * 2
+
+
 def test_every_loop_has_a_lane_of_its_own() -> None:
     async def ask(batcher: Batcher, store: Store, id: str) -> object:
         store.gate = asyncio.Event()
