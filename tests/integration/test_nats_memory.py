@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from tests.servers.nats import nats_url
 
 from pyarvo.errors import (
@@ -34,6 +36,7 @@ from pyarvo.memory.nats.backend import NatsBackend
 from pyarvo.memory.nats.entry import HEADER
 from pyarvo.memory.nats.keys import BLOCK, Keys
 from pyarvo.memory.nats.link import Link
+from pyarvo.memory.nats.scan import messages
 from pyarvo.memory.nats.steps import JOURNAL, PAGE
 from pyarvo.memory.nats.store import Store
 
@@ -726,3 +729,20 @@ def _backend(memory: NatsMachineMemory) -> NatsBackend:
     backend = memory._backend
     assert isinstance(backend, NatsBackend)
     return backend
+
+
+async def test_a_lease_renewed_while_a_list_is_made_is_held(
+    memory: NatsMachineMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = await memory.acquire("x")
+    assert lease is not None
+
+    async def renewed(*args: Any, **more: Any) -> AsyncIterator[Msg]:
+        await memory.renew(lease)
+        async with aclosing(messages(*args, **more)) as every:
+            async for message in every:
+                yield message
+
+    monkeypatch.setattr("pyarvo.memory.nats.backend.messages", renewed)
+    assert await memory.count(Find(held=True)) == 1
+    assert [(each.held, each.lapsed) async for each in memory.each()] == [(True, False)]

@@ -7,7 +7,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, cast
 from uuid import uuid4
 
@@ -22,8 +22,11 @@ from pyarvo.errors import (
     RecordCorrupt,
     SchemaTooNew,
 )
-from pyarvo.memory import SimpleMachineMemory, Step, open_memory
+from pyarvo.memory import Find, SimpleMachineMemory, Step, open_memory
 from pyarvo.memory.redis import RedisMachineMemory
+from pyarvo.memory.redis.queries import Queries
+from pyarvo.memory.redis.routes import Server
+from pyarvo.memory.redis.wire import Reply
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,22 @@ async def test_an_instance_of_another_store_is_kept_whole(memory: RedisMachineMe
     assert lease is not None
     assert (lease.replay is None) == deleted
     assert lease.fence == (6 if deleted else 4)
+
+
+async def test_a_lease_renewed_while_a_list_is_made_is_held(
+    memory: RedisMachineMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = await memory.acquire("x")
+    assert lease is not None
+    asked = Queries._on
+
+    async def on(queries: Queries, server: Server, commands: Sequence[bytes]) -> Sequence[Reply]:
+        await memory.renew(lease)
+        return await asked(queries, server, commands)
+
+    monkeypatch.setattr(Queries, "_on", on)
+    assert await memory.count(Find(held=True)) == 1
+    assert [(each.held, each.lapsed) async for each in memory.each()] == [(True, False)]
 
 
 # --- the driver -----------------------------------------------------------------------------------------------

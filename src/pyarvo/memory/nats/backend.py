@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 from threading import Lock
 from time import monotonic
 from typing import ClassVar, Final
@@ -155,7 +156,6 @@ class NatsBackend:
 
     async def _matching(self, what: Find) -> list[Stored]:
         store = await self._store()
-        now = await store.now()
         if what.parent is not None:
             children = await self._children(store, what.parent)
             return await self._again(children, what, len(children))
@@ -163,7 +163,8 @@ class NatsBackend:
         every = messages(store, store.bucket.keys.entries, headers_only=True)
         async with aclosing(every):
             async for message in every:
-                stored = stored_of(message, now)
+                now = await store.now()  # for each: leases are granted and renewed while the scan runs
+                stored = stored_of(message, partial(store.judged_at, now))
                 gone = is_forgotten(stored.row, stored.updated_at, now, self._options.tombstone_s)
                 # One that is written during the scan comes by again.
                 if matches(stored, what) and not gone:

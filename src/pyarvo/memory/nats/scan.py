@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
@@ -152,9 +152,14 @@ async def _next(client: Client, arrived: asyncio.Queue[Msg]) -> Msg:
                 raise
 
 
-def stored_of(message: Msg, now: float) -> Stored:
+def stored_of(message: Msg, judged_at: Callable[[float], float]) -> Stored:
     """
     One instance of a list.
+
+    Args:
+        message: Its entry.
+
+        judged_at: The server's time at which to judge a lease that was granted at a time.
 
     Raises:
         RecordCorrupt: The header does not decode.
@@ -165,7 +170,9 @@ def stored_of(message: Msg, now: float) -> Stored:
     except MemoryFault as fault:
         raise fault.about(id_of(message.subject), "list") from fault.__cause__
     serial = meta.serial or message.metadata.sequence.stream
-    return Stored(meta.id, meta.row(None), labels_of(meta), meta.created_at, meta.updated_at, now, serial)
+    row = meta.row(None)
+    now = judged_at(row.granted_at)
+    return Stored(meta.id, row, labels_of(meta), meta.created_at, meta.updated_at, now, serial)
 
 
 def matches(stored: Stored, what: Find) -> bool:

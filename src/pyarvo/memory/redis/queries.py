@@ -117,16 +117,22 @@ class Queries:
             cursor = b"0"
             while True:
                 scan = pack(b"SCAN", cursor, b"MATCH", self._pattern, b"COUNT", _PAGE)
-                clock, found = await self._on(server, [pack(b"TIME"), scan])
-                seconds, micros = cast("list[bytes]", clock)
-                now = int(seconds) * 1_000_000 + int(micros)
+                (found,) = await self._on(server, [scan])
                 cursor, keys = cast("tuple[bytes, list[bytes]]", found)
-                for reply in await self._on(server, [pack(b"HGETALL", key) for key in keys]):
-                    row = _fields(reply)
+                now, rows = await self._rows(server, keys)
+                for row in rows:
                     if row:
                         yield stored_of(_id_in(row), now, row, None)
                 if cursor == b"0":
                     break
+
+    async def _rows(self, server: Server, keys: Sequence[bytes]) -> tuple[int, list[list[bytes]]]:
+        """A moment in microseconds, and the rows before it: a lease renewed just now must not be of the future."""
+        if not keys:
+            return 0, []
+        *rows, clock = await self._on(server, [*[pack(b"HGETALL", key) for key in keys], pack(b"TIME")])
+        seconds, micros = cast("list[bytes]", clock)
+        return int(seconds) * 1_000_000 + int(micros), [_fields(row) for row in rows]
 
     async def _ask(self, command: Command) -> Reply:
         (result,) = await self._route.run([command], self._within_s, question=True)
