@@ -182,15 +182,17 @@ async def test_a_client_passed_in_is_used_and_not_closed(url: str, protocol: int
 
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_a_client_passed_in_asks_for_hashes_in_its_protocol(url: str, protocol: int) -> None:
-    async with cast("Any", Redis).from_url(url, protocol=protocol) as client:
-        async with RedisMachineMemory(client=client, prefix=f"test-{uuid4().hex}", history=2) as memory:
-            lease = await memory.acquire("x")
-            assert lease is not None
-            await memory.commit(lease, {"a": 1}, release=False)
-            await memory.commit(lease, {"a": 2})
-            assert await memory.history("x") == ((1, {"a": 1}),)
-            assert await memory.count() == 1
-            assert [instance.id async for instance in memory.each()] == ["x"]
+    async with (
+        cast("Any", Redis).from_url(url, protocol=protocol) as client,
+        RedisMachineMemory(client=client, prefix=f"test-{uuid4().hex}", history=2) as memory,
+    ):
+        lease = await memory.acquire("x")
+        assert lease is not None
+        await memory.commit(lease, {"a": 1}, release=False)
+        await memory.commit(lease, {"a": 2})
+        assert await memory.history("x") == ((1, {"a": 1}),)
+        assert await memory.count() == 1
+        assert [instance.id async for instance in memory.each()] == ["x"]
 
 
 def test_one_memory_serves_several_loops_and_closes_with_them(url: str) -> None:

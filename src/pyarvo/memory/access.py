@@ -119,7 +119,13 @@ class StoreAccess:
             self._give_back(op)
 
     def _give_back(self, op: Acquire) -> None:
-        self._keep(self._release_quietly(Release(op.id, op.token), "release"))
+        self._keep(self._given_back(Release(op.id, op.token)))
+
+    async def _given_back(self, op: Release) -> None:
+        try:
+            await self._release_quietly(op, "release")
+        except MemoryClosed as fault:  # nobody waits for this, and the store was silent until the end
+            _log.warning("%s; the lease ends by its TTL", fault)
 
     async def _release_quietly(self, op: Release, operation: str) -> bool:
         try:

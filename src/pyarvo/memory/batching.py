@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from pyarvo.errors import MemoryFault
+from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory.decide import Op, Outcome
 
 __all__ = ["Batcher", "Call"]
@@ -170,13 +170,17 @@ class _Lane:
         self._under_way.difference_update([call.op.id for call in batch])
         if task.cancelled():
             for call in batch:  # it may have ended before it began: then it told nobody
-                self._settle(call, asyncio.CancelledError())
+                self._settle(call, MemoryUnavailable("given up before it was sent; nothing was applied"))
         if self._waiting:
             self._flush()
 
     async def _run(self, batch: list[Call]) -> None:
         try:
             outcomes = await self._execute([call.op for call in batch])
+        except asyncio.CancelledError:
+            for call in batch:  # nobody cancelled the callers: they hear what became of their calls
+                self._settle(call, WriteOutcomeUnknown("given up before the store answered"))
+            raise
         except BaseException as exc:
             for call in batch:
                 self._settle(call, exc.about(None, "") if isinstance(exc, MemoryFault) else exc)

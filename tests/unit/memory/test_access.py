@@ -1,14 +1,38 @@
-"""Memory objects on the way to their store: whose process they are in."""
+"""Memory objects on the way to their store: whose process they are in, and what those hear who wait at the end."""
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import pytest
 
-from pyarvo.errors import MemoryClosed
-from pyarvo.memory import SqliteMachineMemory
+from pyarvo.errors import MemoryClosed, MemoryFault, MemoryUnavailable
+from pyarvo.memory import LeasedMemory, MemoryOptions, SqliteMachineMemory
+from pyarvo.memory.backend import Backend
+from pyarvo.memory.decide import Op, Outcome
+
+
+class Silent:
+    """A store that never answers."""
+
+    name: ClassVar[str] = "silent"
+    immediate: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError(ops)
+
+    async def close(self) -> None:
+        return
 
 
 async def test_a_fork_that_python_was_not_told_of_is_refused(
@@ -23,3 +47,21 @@ async def test_a_fork_that_python_was_not_told_of_is_refused(
                 with pytest.raises(MemoryClosed, match="before a fork"):
                     await asked
         assert await memory.commit(lease, {}) == 1
+
+
+async def test_who_waits_for_a_silent_store_while_its_memory_is_closed_hears_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    store = Silent()
+    memory = LeasedMemory(cast("Backend", store), MemoryOptions(deadline_s=0.2, lock_attempts=1))
+    waiting = asyncio.ensure_future(memory.acquire("a"))
+    await store.asked.wait()
+    await memory.close()
+    with pytest.raises(MemoryUnavailable):
+        await waiting
+    await asyncio.sleep(0)
+    gc.collect()
+    assert unheard == []
+    assert "the lease ends by its TTL" in caplog.text
