@@ -170,6 +170,21 @@ async def test_replies_that_nobody_asked_for_end_the_connection() -> None:
         assert len(brought) == 2
 
 
+async def test_what_comes_while_nothing_was_asked_is_not_taken_for_the_next_reply() -> None:
+    writers: list[Callable[[bytes], None]] = []
+
+    async def remembered(commands: list[bytes], write: Callable[[bytes], None]) -> None:
+        writers.append(write)
+        await echoing(commands, write)
+
+    async with linked(remembered) as (link, brought):
+        assert (await link.exchange(echo(b"a"), 1, 5.0)).replies == [b"a"]
+        writers[0](b"$7\r\nunasked\r\n")
+        await asyncio.sleep(0.05)
+        assert (await link.exchange(echo(b"b"), 1, 5.0)).replies == [b"b"]
+        assert len(brought) == 2
+
+
 async def test_a_connection_cut_in_the_middle_keeps_the_replies_that_came() -> None:
     async def half(commands: list[bytes], write: Callable[[bytes], None]) -> None:
         await echoing(commands[:1], write)

@@ -22,6 +22,7 @@ __all__ = ["Answer", "Connection", "ErrorReply", "Link", "Replies", "Reply", "pa
 _CHUNK: Final = 256 * 1024
 
 _streams_of: Final = attrgetter("_reader", "_writer")
+_unread_of: Final = attrgetter("_buffer")
 
 
 class _Nothing(Enum):
@@ -139,9 +140,10 @@ class _Line:
         self._broken = False
 
     def is_open(self) -> bool:
-        """Whether it can be written to, as far as one can see from here."""
+        """Whether it can be written to, as far as one can see from here, and its next reply is to what is asked next."""
         streams_open = not (self._writer.is_closing() or self._reader.at_eof() or self._reader.exception())
-        return streams_open and not self._broken
+        unasked = self._under_way == 0 and _unread_of(self._reader)
+        return streams_open and not self._broken and not unasked
 
     def write(self, payload: bytes) -> None:
         self._under_way += 1
