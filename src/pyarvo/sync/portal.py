@@ -115,6 +115,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._ending = False
         self._thread = Thread(target=self._live, name="pyarvo-sync", daemon=True)
         self._thread.start()
 
@@ -131,17 +132,29 @@ class _LoopThread:
 
     def end(self, within_s: float) -> None:
         """Cancel what is under way, and wait at most *within_s* seconds until it has ended."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stop)
         self._thread.join(within_s)
+
+    def _stop(self) -> None:
+        self._ending = True
+        self._loop.stop()
 
     def _live(self) -> None:
         loop = self._loop
         try:
-            loop.run_forever()
+            self._serve()
             loop.run_until_complete(_cancelled(asyncio.all_tasks(loop)))
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
+
+    def _serve(self) -> None:
+        """Run the loop until `end`: `sys.exit` in a function leaves it early, but is for whoever called the function."""
+        while not self._ending:
+            try:
+                self._loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                continue  # its task holds it; once the loop goes on, who waits for that is told
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,32 @@ def test_an_error_comes_out_as_it_is() -> None:
 
     with pytest.raises(LookupError, match="7"):
         sync.run(fail, code=7)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_what_ends_a_process_reaches_whoever_called_and_the_other_calls_go_on(error: BaseException) -> None:
+    told: dict[str, object] = {}
+
+    async def raises() -> None:
+        raise error
+
+    async def ends() -> None:
+        await asyncio.create_task(raises())
+
+    def call(name: str, function: Callable[[], Coroutine[Any, Any, object]]) -> threading.Thread:
+        def tell() -> None:
+            try:
+                told[name] = sync.run(function)
+            except BaseException as exc:  # noqa: BLE001 - it is what is asked for
+                told[name] = exc
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        return thread
+
+    for thread in (call("other", lambda: asyncio.sleep(0.05, "answered")), call("ends", ends)):
+        thread.join(5)
+    assert told == {"other": "answered", "ends": error}
 
 
 def test_an_interrupted_call_cancels_the_coroutine() -> None:
