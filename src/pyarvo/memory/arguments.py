@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyarvo.errors import InvalidOption, InvalidRecord
+from pyarvo.events.labels import Labels
 from pyarvo.memory.backend import Find, Image
 from pyarvo.memory.contract import Lease, Step
 from pyarvo.numeric import is_integer, is_number
@@ -18,6 +19,7 @@ __all__ = [
     "check_cursor",
     "check_find",
     "check_image",
+    "check_labels",
     "check_lease",
     "check_limit",
     "check_reason",
@@ -47,6 +49,25 @@ def check_lease(lease: object, operation: str) -> None:
         else "None: `acquire` gives None when somebody else holds it"
     )
     raise InvalidRecord("lease", f"must be a Lease, is {what}", operation=operation)
+
+
+def check_labels(labels: object) -> Labels:
+    """
+    What the option `labels_of` returned. A store that took other labels might not be able to read them.
+
+    Raises:
+        InvalidOption: No `Labels`, or one that is no text.
+    """
+    if type(labels) is not Labels:
+        raise InvalidOption("labels_of", f"must return Labels, returned {type(labels).__name__}")
+    for name in labels.__struct_fields__:
+        label = getattr(labels, name)
+        if label is None or (type(label) is str and label.isascii()):
+            continue
+        if not isinstance(label, str):
+            raise InvalidOption("labels_of", f"must return text as {name}, returned {type(label).__name__}")
+        _check_unicode("labels_of", label)
+    return labels
 
 
 def check_step(step: object) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from pyarvo.errors import (
     EventConsumed,
-    InvalidOption,
     InvalidRecord,
     LeaseLost,
     MemoryFault,
@@ -25,9 +24,8 @@ from pyarvo.errors import (
     WriteConflict,
     WriteOutcomeUnknown,
 )
-from pyarvo.events.labels import Labels
 from pyarvo.memory.access import misanswer
-from pyarvo.memory.arguments import check_lease, check_step
+from pyarvo.memory.arguments import check_labels, check_lease, check_step
 from pyarvo.memory.backend import Backend
 from pyarvo.memory.callers import Callers, Cell
 from pyarvo.memory.codec import check_event_key, check_id, digest_of, encode_and_copy, encode_produced
@@ -253,9 +251,7 @@ class LeasedMemory(QueryLevel):
         if not lease.token:
             raise LeaseLost("a replay holds no lease", id=lease.id, operation=operation)
         digest = digest_of(raw, key, produced)
-        labels = self._options.labels_of(lease.id, data)
-        if type(labels) is not Labels:
-            raise InvalidOption("labels_of", f"must return Labels, returned {type(labels).__name__}")
+        labels = check_labels(self._options.labels_of(lease.id, data))
         if self._codec is not None:
             version = lease.version + 1
             raw = self._codec.encode(raw, Where(lease.id, version))

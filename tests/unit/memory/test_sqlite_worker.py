@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from pyarvo.errors import InvalidOption, MemoryClosed
+from pyarvo.events.labels import Labels
 from pyarvo.memory import Find, SqliteMachineMemory
 from pyarvo.memory.sqlite.worker import Job, Worker, _deliver
 
@@ -54,14 +55,22 @@ async def test_a_fault_that_is_none_of_sqlites_leaves_no_transaction_open(file: 
         assert await memory.commit(lease, {"n": 2}) == 2
 
 
-async def test_labels_that_are_none_are_refused_before_anything_is_sent(file: Path) -> None:
-    def bad(_id: str, _data: object) -> Any:
-        return None
-
-    async with SqliteMachineMemory(file, labels_of=bad) as memory:
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "must return Labels, returned NoneType"),
+        (Labels(status=cast("str", 5)), "must return text as status, returned int"),
+        (Labels(parent=cast("str", b"p")), "must return text as parent, returned bytes"),
+        (Labels(version="\ud800"), "lone surrogate"),
+    ],
+)
+async def test_labels_that_are_none_are_refused_before_anything_is_sent(
+    file: Path, returned: Any, message: str
+) -> None:
+    async with SqliteMachineMemory(file, labels_of=lambda _id, _data: returned) as memory:
         lease = await memory.acquire("a")
         assert lease is not None
-        with pytest.raises(InvalidOption, match="must return Labels, returned NoneType"):
+        with pytest.raises(InvalidOption, match=message):
             await memory.commit(lease, {"n": 1})
         assert nobody_writes(file)
         assert await memory.read("a") is None
