@@ -25,7 +25,12 @@ from pyarvo.memory.sqlite.worker import Job, Worker, _deliver
 def file(tmp_path: Path) -> Iterator[Path]:
     """A file; afterwards no thread of a memory is left."""
     yield tmp_path / "memory.db"
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pyarvo")] == []
+    assert threads_of_memories() == []
+
+
+def threads_of_memories() -> list[str]:
+    """Names of the threads that memories left."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("pyarvo")]
 
 
 def nobody_writes(file: Path) -> bool:
@@ -186,3 +191,25 @@ async def test_a_lock_keeps_no_record_in_memory(file: Path) -> None:
         assert (cell.lease.version, cell.lease.data) == (1, None)
         await memory.write("a", {"small": True})
         assert await memory.read("a") == {"small": True}
+
+
+async def test_closing_that_was_cancelled_goes_on_and_closing_again_waits_for_it(file: Path) -> None:
+    memory = SqliteMachineMemory(file)
+    assert await memory.acquire("a") is not None
+    gate = threading.Event()
+    reading = asyncio.create_task(memory._backend._read(lambda _store: gate.wait()))  # type: ignore[attr-defined] - SQLite's
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(memory.close())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert memory._closed
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    again = asyncio.create_task(memory.close())
+    await asyncio.sleep(0)
+    assert not again.done()
+    gate.set()
+    await again
+    assert await reading is True
+    assert threads_of_memories() == []
