@@ -514,6 +514,20 @@ async def test_the_servers_limit_is_named_before_anything_is_sent(memory: NatsMa
     assert await memory.commit(lease, {"n": 3}, step=Step("k2", ({"x": "y" * 64 * 1024},))) == 3
 
 
+async def test_what_was_written_can_be_leased_whoever_comes_and_whatever_was_noted(
+    memory: NatsMachineMemory, server: str, bucket: str
+) -> None:
+    record, many = {"x": "y" * 980_000}, 64 * 1024
+    lease = await held(memory)
+    with pytest.raises(RecordTooLarge) as caught:
+        await memory.commit(lease, record, step=Step("k", ({"x": "y" * many},)))
+    most = many - (caught.value.size - caught.value.limit) - 32  # times of other lengths
+    await memory.commit(lease, record, step=Step("k", ({"x": "y" * most},)), release=False)
+    assert await memory.force_release("a", reason="\x01" * 4_095 + "!") is True
+    async with NatsMachineMemory(server, bucket=bucket, holder='"' * 256) as other:
+        assert (await held(other)).version == 1
+
+
 async def test_one_that_is_too_large_does_not_fail_the_others(memory: NatsMachineMemory) -> None:
     large, small = await held(memory, "large"), await held(memory, "small")
     outcomes = await asyncio.gather(

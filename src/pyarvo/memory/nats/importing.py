@@ -25,7 +25,7 @@ from pyarvo.memory.nats.steps import (
     mark_of,
     pack_slot,
 )
-from pyarvo.memory.nats.store import Mark, Store
+from pyarvo.memory.nats.store import LEASE_ROOM, Mark, Store
 from pyarvo.memory.nats.stream import is_stored, revision_of
 
 __all__ = ["put"]
@@ -64,8 +64,9 @@ async def put(store: Store, image: Image, *, history: int, within_s: float) -> b
     header, payload = entry.encode()
     question = Ask(store.bucket.keys.entry(entry.id), payload, {EXPECTED: str(seen.revision), HEADER: header})
     beside = list(_beside(store, image, entry, slots, history))
-    for ask in (*beside, question):
+    for ask in beside:
         _check(ask, store.bucket.limit - _MARGIN)
+    _check(question, store.bucket.limit - _MARGIN - LEASE_ROOM)
     for at in range(0, len(beside), _AT_ONCE):
         answers = await store.link.ask_all(tuple(beside[at : at + _AT_ONCE]), within_s)
         if not all(map(is_stored, answers)):

@@ -38,7 +38,7 @@ from pyarvo.memory.nats.stream import Stream, is_stored, revision_of
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.retry import ATTEMPT_S
 
-__all__ = ["Clock", "Mark", "Store"]
+__all__ = ["LEASE_ROOM", "Clock", "Mark", "Store"]
 
 R = TypeVar("R")
 
@@ -54,6 +54,12 @@ _PAUSE_S: Final = 0.002
 
 _HEADROOM: Final = 64 * 1024
 _MARGIN: Final = 2 * 1024
+
+LEASE_ROOM: Final = 32 * 1024
+"""
+What later leases may add to a written entry: the longest holder, and the longest reason of a release by force, with
+its escapes. A write that left no room for them could never be leased again.
+"""
 
 
 class Lacking(Exception):
@@ -290,7 +296,7 @@ class Store:
             raise MemoryUnavailable("the bucket did not take the step before; nothing was applied")
         aside = self._aside(op, seen, entry)
         header, payload = entry.encode()
-        self._check_message(len(header) + len(payload))
+        self._check_message(len(header) + len(payload), LEASE_ROOM if writes else 0)
         headers = {EXPECTED: str(seen.revision), HEADER: header}
         question = Ask(self.bucket.keys.entry(op.id), payload, headers)
         *acks, answer = await self.link.ask_all((*aside, question), max(0.0, until - monotonic()))
@@ -348,9 +354,9 @@ class Store:
             if size > limit:
                 raise RecordTooLarge(size, limit)
 
-    def _check_message(self, size: int) -> None:
-        """Record, step and event keys together have to fit into one message."""
-        limit = self.bucket.limit - _MARGIN
+    def _check_message(self, size: int, room: int) -> None:
+        """Record, step and event keys together have to fit into one message, and leave *room* in it."""
+        limit = self.bucket.limit - _MARGIN - room
         if size > limit:
             raise RecordTooLarge(size, limit)
 
