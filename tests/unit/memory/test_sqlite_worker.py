@@ -213,3 +213,14 @@ async def test_closing_that_was_cancelled_goes_on_and_closing_again_waits_for_it
     await again
     assert await reading is True
     assert threads_of_memories() == []
+
+
+async def test_what_is_old_goes_however_much_it_is(file: Path) -> None:
+    now = 1_000_000.0
+    async with SqliteMachineMemory(file, clock=lambda: now, tombstone_s=60.0) as memory:
+        await asyncio.gather(*(memory.acquire(f"old {n}") for n in range(1_200)))
+        now += 10_000.0
+        for n in range(3):
+            now += 2.0
+            assert await memory.acquire(f"new {n}") is not None
+        assert await memory.count() == 3

@@ -20,6 +20,7 @@ from pyarvo.memory.sqlite.worker import Job, Worker
 __all__ = ["SqliteBackend"]
 
 _SWEEP_EVERY_S: Final = 3_600.0
+_SWEEP_ON_S: Final = 1.0
 
 # A write gives up waiting for another process a little before its caller does, to be able to say "not applied".
 _PATIENCE: Final = 0.9
@@ -155,8 +156,8 @@ class SqliteBackend:
             now = self._clock()
             outcomes: list[Outcome | MemoryFault] = [store.apply(op, now) for op in ops]
             if now >= self._sweep_at:
-                store.sweep(now)
-                self._sweep_at = now + _SWEEP_EVERY_S
+                # While more is old than one write should wait for, the next ones go on.
+                self._sweep_at = now + (_SWEEP_EVERY_S if store.sweep(now) else _SWEEP_ON_S)
             committing = True
             connection.execute("COMMIT")
         except DRIVER_ERRORS as error:

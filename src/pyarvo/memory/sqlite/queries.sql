@@ -77,7 +77,7 @@ DELETE FROM instance WHERE serial IN (
     SELECT serial FROM instance
     WHERE version = 0 AND updated_at < :oldest AND granted_at < :oldest
       AND NOT (granted_at <= :now AND :now < until)
-    LIMIT 500
+    LIMIT :most
 )
 
 -- name: get

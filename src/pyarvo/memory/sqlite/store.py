@@ -31,6 +31,8 @@ __all__ = ["Store"]
 
 _SQL: Final = load_statements("pyarvo.memory.sqlite")
 
+_SWEPT_AT_ONCE: Final = 500
+
 
 @lru_cache(maxsize=8_192)
 def _key(id: str) -> bytes:
@@ -80,9 +82,12 @@ class Store:
         _, row = self._load(op)
         return Found(row.version, row.data)
 
-    def sweep(self, now: float) -> None:
-        """Forget old tombstones and instances that were never written."""
-        self._execute(_SQL["sweep"], {"oldest": now - self._options.tombstone_s, "now": now})
+    def sweep(self, now: float) -> bool:
+        """Forget old tombstones and instances that were never written, a bounded number; whether that was all."""
+        swept = self._execute(
+            _SQL["sweep"], {"oldest": now - self._options.tombstone_s, "now": now, "most": _SWEPT_AT_ONCE}
+        )
+        return swept.rowcount < _SWEPT_AT_ONCE
 
     def _load(self, op: Op) -> tuple[int | None, Row]:
         query = _SQL["load_record" if isinstance(op, Acquire | Read) else "load"]
