@@ -55,6 +55,8 @@ def report(error: Stop | ArvoError) -> None:
 
 
 _PASSWORD: Final = re.compile(r"(?<=://)([^\s/:@]*):[^\s/]*@")
+# All before the last @, as the memory reads it: a token alone, or a password with a slash in it.
+_OF_NATS: Final = re.compile(r"(?<=nats://)([^\s/:@]*:)?[^\s?#]*@", re.IGNORECASE)
 _SECRET: Final = re.compile(
     r"([?&][^=&\s]*(?:password|passwd|secret|token|key)[^=&\s]*=)[^&\s]*", re.IGNORECASE
 )
@@ -62,4 +64,4 @@ _SECRET: Final = re.compile(
 
 def redacted(text: str) -> str:
     """*text* with the secrets of every URL in it replaced by `***`."""
-    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", _OF_NATS.sub(r"\1***@", text)))
