@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pyarvo.cli import app
+from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory import SqliteMachineMemory
-from pyarvo.memory.doctor import Finding, breaks, fine, unknown
+from pyarvo.memory.doctor import Finding, breaks, examine, fine, unknown
 
 
 def doctor(*words: str) -> Any:
@@ -155,6 +156,17 @@ def test_what_is_no_memory(tmp_path: Path) -> None:
     result = doctor(f"sqlite:///{tmp_path}/noise.db")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no database" in result.stderr
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d" * 200] * 3)  # longer than SQLite takes, not than the system does
+    deep.mkdir(parents=True)
+    (deep / "store.db").write_bytes(b"noise")
+    result = doctor(f"sqlite:///{deep}/store.db")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "unable to open database file" in result.stderr
+    with pytest.raises(MemoryUnavailable, match=r"cannot be looked at|there is no file"):
+        asyncio.run(examine(f"sqlite:///{tmp_path}/{'d' * 300}.db"))
 
 
 def test_memory_is_for_tests_only() -> None:

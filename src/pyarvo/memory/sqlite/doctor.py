@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
@@ -43,18 +44,20 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
 
 
 def _findings(path: str, options: Mapping[str, str]) -> Iterator[Finding]:
-    if not Path(path).is_file():
+    try:
+        there = Path(path).is_file()
+    except OSError as exc:
+        raise MemoryUnavailable(f"{path} cannot be looked at: {exc.strerror}", transient=False) from exc
+    if not there:
         raise MemoryUnavailable(f"there is no file {path}", transient=False)
     yield _sqlite_version()
     yield _file_system(path)
     yield _synchronous(options.get("synchronous", "full"))
-    connection = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=_WAIT_S)
     try:
-        yield from _of_file(connection, path)
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=_WAIT_S)) as connection:
+            yield from _of_file(connection, path)
     except DRIVER_ERRORS as error:
         raise fault_of(error, path) from error
-    finally:
-        connection.close()
 
 
 def _of_file(connection: sqlite3.Connection, path: str) -> Iterator[Finding]:
