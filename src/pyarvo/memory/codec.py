@@ -68,7 +68,7 @@ def check_event_key(key: Sequence[str] | str) -> str:
     """
     The event key as canonical text: the compact JSON array `["source","id"]`.
 
-    Text that is no JSON array is taken as it is.
+    Text that is no JSON array of text is taken as it is.
 
     Raises:
         InvalidRecord: Not text or an array of text, empty, over 8,192 UTF-8 bytes, or with a lone surrogate.
@@ -95,8 +95,8 @@ def _event_key(key: str) -> str:
         parts = orjson.loads(key)
     except orjson.JSONDecodeError:
         return key
-    if not isinstance(parts, list):
-        return key
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in cast("list[object]", parts)):
+        return key  # rewritten, numbers that differ may become the same, and what is nested may be refused
     return orjson.dumps(parts).decode()
 
 
