@@ -195,6 +195,14 @@ def test_the_cache_is_bounded_and_forgets_what_was_not_used() -> None:
     assert cache.get("a") is None
 
 
+@pytest.mark.parametrize("part", ["last", "older", "slots"])
+def test_the_cache_counts_all_that_an_entry_holds(part: str) -> None:
+    cache = Cache()
+    for n in range(17):
+        cache.put(f"{n}", Seen(n, replace(written(), **{part: b"x" * 1024 * 1024})))
+    assert cache.get("0") is None
+
+
 # --- options ----------------------------------------------------------------------------------------------------
 
 

@@ -74,4 +74,4 @@ def _size(seen: Seen) -> int:
     entry = seen.entry
     if entry is None:
         return _OVERHEAD
-    return _OVERHEAD + len(entry.row.data or b"") + len(entry.last) + len(entry.slots)
+    return _OVERHEAD + len(entry.row.data or b"") + len(entry.last) + len(entry.older) + len(entry.slots)
