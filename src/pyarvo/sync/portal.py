@@ -46,13 +46,18 @@ def run(function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: 
 
     Raises:
         CalledInLoop: An event loop runs in this thread; it would wait for itself, or stand still. Nothing was done.
+        TypeError: *function* returned something else than a coroutine, which no loop runs.
     """
     if _runs_here():
         raise CalledInLoop(
             f"{getattr(function, '__qualname__', function)} was called by the synchronous face inside a running event "
             "loop; await the asynchronous one (pyarvo.open_memory, handler.execute), or call this from a thread"
         )
-    return _portal.run(function(*args, **kwargs))
+    coroutine = function(*args, **kwargs)
+    if not asyncio.iscoroutine(coroutine):
+        name, kind = getattr(function, "__qualname__", function), type(coroutine).__name__
+        raise TypeError(f"{name} returned {kind}, not a coroutine; call what is not asynchronous by itself")
+    return _portal.run(coroutine)
 
 
 def execute(handler: Handler, event: ArvoEvent) -> ExecutionResult:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
@@ -55,6 +55,23 @@ def test_an_error_comes_out_as_it_is() -> None:
 
     with pytest.raises(LookupError, match="7"):
         sync.run(fail, code=7)
+
+
+def test_what_is_not_asynchronous_is_refused() -> None:
+    told: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            sync.run(cast("Any", dict), a=1)
+        except TypeError as exc:
+            told.append(exc)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert [str(error) for error in told] == [
+        "dict returned dict, not a coroutine; call what is not asynchronous by itself"
+    ]
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
