@@ -22,6 +22,7 @@ from pyarvo.cli.text import pretty, safe, span, utc, when
 from pyarvo.cli.versions import diff
 from pyarvo.cli.views import RecordView, StepView, instance_view, kind_of, step_view
 from pyarvo.memory import Find, Instance, Page, Record
+from pyarvo.memory.arguments import MIN_TIME
 from pyarvo.memory.queries import QueryLevel
 
 __all__ = ["instances"]
@@ -54,7 +55,9 @@ def list_instances(
     memory: MemoryOption = None,
 ) -> None:
     """List instances, newest first."""
-    before = None if older_than is None else time.time() - parsed_span("--older-than", older_than)
+    before = None
+    if older_than is not None:
+        before = max(time.time() - parsed_span("--older-than", older_than), MIN_TIME)
 
     async def work(store: QueryLevel) -> tuple[Page, int]:
         what = Find(

@@ -71,6 +71,7 @@ def test_older_than_takes_what_changed_longer_ago(shop: Any) -> None:
     connection.close()
     assert ids_of(shop.json("instances", "list", "--older-than", "90m")) == [shop.ids["failed"]]
     assert ids_of(shop.json("instances", "list", "--older-than", "3h")) == []
+    assert ids_of(shop.json("instances", "list", "--older-than", "999999999w")) == []
 
 
 def test_pages_follow_one_another(shelf: Any) -> None:
