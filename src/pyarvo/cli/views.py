@@ -180,7 +180,7 @@ def event_identity(event_key: str) -> EventIdentity | None:
         return None
     try:
         parts = json.loads(event_key)
-    except ValueError:
+    except (ValueError, RecursionError):  # a key may be any text, also a thousand brackets
         return EventIdentity(None, event_key)
     match parts:
         case [str(source), str(id)]:

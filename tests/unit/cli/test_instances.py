@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pyarvo.cli.views import EventIdentity, event_identity
+
 # Everything that could move a cursor, change a colour or turn the writing direction; line breaks are structure.
 HARMFUL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -480,3 +482,19 @@ def test_a_memory_whose_driver_is_missing(shelf: Any, monkeypatch: pytest.Monkey
     result = shelf.run("instances", "list", "--memory", "other://me:s3cret@host")
     assert result.exit_code == 1
     assert "other://me:***@host cannot be loaded: No module named 'driver'" in result.stderr
+
+
+# ---------------------------------------------------------------------------------------------------- events
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "id"),
+    [
+        ('["com.web","1"]', "com.web", "1"),
+        ("[1,2]", None, "[1,2]"),
+        ("plain", None, "plain"),
+        ("[" * 8_000, None, "[" * 8_000),
+    ],
+)
+def test_any_key_of_a_step_names_an_event(key: str, source: str | None, id: str) -> None:
+    assert event_identity(key) == EventIdentity(source, id)
