@@ -181,22 +181,22 @@ class StoreAccess:
         """
         Wait for the calls under way on this loop, then close what this memory opened. Closing twice is fine.
 
-        A store that does not answer holds it up for `deadline_s` at most. A caller that is cancelled once no further
-        call is taken leaves nothing open: closing goes on, and closing again waits for it.
+        A store that does not answer holds it up for `deadline_s` at most. A caller that is cancelled leaves nothing
+        open: closing goes on, and closing again waits for it.
         """
         loop = asyncio.get_running_loop()
-        if not self._closed:
-            # Before it counts as closed: an answer may bring a lease that nobody waits for, to be given back (C10).
-            await self._drain()
-            while mine := [task for task in self._background.copy() if task.get_loop() is loop]:
-                await asyncio.wait(mine)
         if self._ending is None:
-            self._closed = True
             self._ending = loop.create_task(self._end())
         if not self._ending.done() and self._ending.get_loop() is loop:
             await asyncio.shield(self._ending)
 
     async def _end(self) -> None:
+        # Before it counts as closed: an answer may bring a lease that nobody waits for, to be given back (C10).
+        await self._drain()
+        loop = asyncio.get_running_loop()
+        while mine := [task for task in self._background.copy() if task.get_loop() is loop]:
+            await asyncio.wait(mine)
+        self._closed = True
         await self._drain()
         await self._backend.close()
 

@@ -25,6 +25,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
+        self.closed = asyncio.Event()
 
     async def execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
         self.asked.set()
@@ -32,7 +33,7 @@ class Silent:
         raise AssertionError(ops)
 
     async def close(self) -> None:
-        return
+        self.closed.set()
 
 
 async def test_a_fork_that_python_was_not_told_of_is_refused(
@@ -65,3 +66,23 @@ async def test_who_waits_for_a_silent_store_while_its_memory_is_closed_hears_it(
     gc.collect()
     assert unheard == []
     assert "the lease ends by its TTL" in caplog.text
+
+
+async def test_who_is_cancelled_while_a_silent_store_holds_up_closing_leaves_nothing_open() -> None:
+    store = Silent()
+    memory = LeasedMemory(cast("Backend", store), MemoryOptions(deadline_s=0.2, lock_attempts=1))
+    waiting = asyncio.ensure_future(memory.acquire("a"))
+    await store.asked.wait()
+
+    async def leave() -> None:
+        async with memory:
+            pass
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(leave(), 0.02)
+    assert not store.closed.is_set()
+    async with asyncio.timeout(5):
+        await store.closed.wait()
+        with pytest.raises(MemoryUnavailable):
+            await waiting
+    await memory.close()
