@@ -15,9 +15,9 @@ from typing import Any, cast
 
 import pytest
 
-from pyarvo.errors import InvalidOption, MemoryClosed
+from pyarvo.errors import InvalidOption, MemoryClosed, RecordCorrupt
 from pyarvo.events.labels import Labels
-from pyarvo.memory import Find, SqliteMachineMemory
+from pyarvo.memory import Find, Lease, SqliteMachineMemory
 from pyarvo.memory.sqlite.worker import Job, Worker, _deliver
 
 
@@ -224,3 +224,40 @@ async def test_what_is_old_goes_however_much_it_is(file: Path) -> None:
             now += 2.0
             assert await memory.acquire(f"new {n}") is not None
         assert await memory.count() == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE instance SET version = 'one' WHERE id = 'a'",
+        "UPDATE instance SET until = 'noon' WHERE id = 'a'",
+        "UPDATE record SET data = 5 WHERE serial = (SELECT serial FROM instance WHERE id = 'a')",
+    ],
+)
+async def test_what_another_hand_put_into_a_row_is_damage_of_that_instance_alone(
+    file: Path, damage: str
+) -> None:
+    async with SqliteMachineMemory(file, lock_attempts=1) as memory:
+        for id in ("a", "b"):
+            lease = await memory.acquire(id)
+            assert lease is not None
+            await memory.commit(lease, {"id": id})
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(damage)
+        calls = (memory.acquire("a"), memory.acquire("b"), memory.read("a"), memory.read("b"))
+        acquired, neighbour, read, beside = await asyncio.gather(*calls, return_exceptions=True)
+        assert (type(acquired), type(read)) == (RecordCorrupt, RecordCorrupt)
+        assert isinstance(neighbour, Lease)
+        assert beside == {"id": "b"}
+        with pytest.raises(RecordCorrupt):
+            await memory.get("a")
+
+
+async def test_a_record_that_was_put_in_as_text_is_read(file: Path) -> None:
+    async with SqliteMachineMemory(file) as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        await memory.commit(lease, {"n": 1})
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("""UPDATE record SET data = '{"n":2}'""")
+        assert await memory.read("a") == {"n": 2}

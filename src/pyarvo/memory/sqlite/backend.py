@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar, Final, TypeVar
 
-from pyarvo.errors import MemoryFault, WriteOutcomeUnknown
+from pyarvo.errors import MemoryFault, RecordCorrupt, WriteOutcomeUnknown
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import JournalEntry, Op, Outcome, Read
 from pyarvo.memory.options import MemoryOptions
@@ -68,7 +68,7 @@ class SqliteBackend:
 
     async def execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
         if all(isinstance(op, Read) for op in ops):
-            return await self._read(lambda store: [store.read(op) for op in ops if isinstance(op, Read)])
+            return await self._read(lambda store: [_found(store, op) for op in ops if isinstance(op, Read)])
         return await self._writer.run(ops)
 
     async def get(self, id: str) -> Stored | None:
@@ -168,6 +168,13 @@ class SqliteBackend:
             self._writing.close()  # rolls back: a transaction left open would lock every other process out
             raise
         return outcomes
+
+
+def _found(store: Store, op: Read) -> Outcome | MemoryFault:
+    try:
+        return store.read(op)
+    except RecordCorrupt as fault:  # it is that instance's alone
+        return fault
 
 
 def _of_the_store(fault: MemoryFault) -> bool:

@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
+from types import NoneType
 from typing import Any, Final, TypeVar
 
+from pyarvo.errors import RecordCorrupt
 from pyarvo.events.labels import Labels
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import (
@@ -32,6 +34,17 @@ __all__ = ["Store"]
 _SQL: Final = load_statements("pyarvo.memory.sqlite")
 
 _SWEPT_AT_ONCE: Final = 500
+
+_KINDS: Final[tuple[tuple[str, tuple[type, ...]], ...]] = (
+    ("version", (int,)),
+    ("fence", (int,)),
+    ("token", (str,)),
+    ("holder", (str,)),
+    ("granted_at", (float,)),
+    ("until", (float,)),
+    ("deleted_at", (float, NoneType)),
+    ("note", (str,)),
+)
 
 
 @lru_cache(maxsize=8_192)
@@ -100,7 +113,7 @@ class Store:
         written = None
         if isinstance(op, Commit) and found[1] > op.expected:
             written = self._entry_of_version(serial, op.expected + 1)
-        return serial, Row(*found[1:10], consumed=consumed, written=written)
+        return serial, _row(found[1:10], consumed, written)
 
     def _entry_of_version(self, serial: int, version: int) -> JournalEntry | None:
         found = self._execute(_SQL["entry_of_version"], (serial, version)).fetchone()
@@ -210,11 +223,24 @@ class Store:
         return self._execute(_SQL["history"], (_key(id),)).fetchall()
 
 
+def _row(
+    values: tuple[Any, ...], consumed: JournalEntry | None = None, written: JournalEntry | None = None
+) -> Row:
+    """The row of stored values. SQLite keeps whatever somebody else's hand put into a column."""
+    *lease, data = values
+    for value, (column, kinds) in zip(lease, _KINDS, strict=True):
+        if type(value) not in kinds:
+            raise RecordCorrupt(f"the stored {column} is of the type {type(value).__name__}")
+    if data is not None and type(data) is not bytes:
+        data = str(data).encode()  # text may be a record all the same; whoever decodes it finds out
+    return Row(*lease, data=data, consumed=consumed, written=written)
+
+
 def _stored(found: tuple[Any, ...], now: float) -> Stored:
     serial, id = found[:2]
     orchestrator, version, status, parent, created_at, updated_at = found[11:]
     labels = Labels(orchestrator=orchestrator, version=version, status=status, parent=parent)
-    return Stored(id, Row(*found[2:11]), labels, created_at, updated_at, now, serial)
+    return Stored(id, _row(found[2:11]), labels, created_at, updated_at, now, serial)
 
 
 def _parameters(what: Find, before: int | None, limit: int, now: float) -> dict[str, Any]:
