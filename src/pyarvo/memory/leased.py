@@ -24,6 +24,7 @@ from pyarvo.errors import (
     WriteConflict,
     WriteOutcomeUnknown,
 )
+from pyarvo.events.labels import labels
 from pyarvo.memory.access import misanswer
 from pyarvo.memory.arguments import check_labels, check_lease, check_step
 from pyarvo.memory.backend import Backend
@@ -251,14 +252,15 @@ class LeasedMemory(QueryLevel):
         if not lease.token:
             raise LeaseLost("a replay holds no lease", id=lease.id, operation=operation)
         digest = digest_of(raw, key, produced)
-        labels = check_labels(self._options.labels_of(lease.id, data))
+        told = self._options.labels_of(lease.id, data)
+        told = told if self._options.labels_of is labels else check_labels(told)
         if self._codec is not None:
             version = lease.version + 1
             raw = self._codec.encode(raw, Where(lease.id, version))
             if produced is not None:
                 produced = self._codec.encode(produced, Where(lease.id, version, key))
             digest = self._codec.digest(digest)
-        op = Commit(lease.id, lease.token, lease.version, raw, digest, labels, key, produced, release)
+        op = Commit(lease.id, lease.token, lease.version, raw, digest, told, key, produced, release)
         outcome = await self._ask(op, self._options.deadline_s, operation)
         if isinstance(outcome, Committed):
             lease.version = outcome.version
