@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from inspect import isawaitable
 
-from pyarvo.brokers.delivery import DeadLetter, DeadLetterReason, Delivery
+from pyarvo.brokers.delivery import DeadLetter, DeadLetterReason, Delivery, ends_the_task
 from pyarvo.brokers.options import OnDeadLetter
 
 __all__ = ["DeadLetters"]
@@ -46,5 +46,8 @@ class DeadLetters:
             told = self._callback(letter)
             if isawaitable(told):
                 await told
-        except Exception:  # noqa: BLE001 - a user's callback: the letter is kept whatever it raises
+        except BaseException as raised:
+            if ends_the_task(raised):
+                raise
+            # The letter is kept whatever a user's callback raises.
             _log.exception("the callback for dead letters raised")

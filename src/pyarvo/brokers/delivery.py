@@ -13,7 +13,15 @@ from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoEvent
 from pyarvo.numeric import is_integer, is_number
 
-__all__ = ["DeadLetter", "DeadLetterReason", "Delivery", "EventHandler", "Resolve", "RetryPolicy"]
+__all__ = [
+    "DeadLetter",
+    "DeadLetterReason",
+    "Delivery",
+    "EventHandler",
+    "Resolve",
+    "RetryPolicy",
+    "ends_the_task",
+]
 
 _JITTER = 1.25
 
@@ -168,3 +176,15 @@ class Delivery:
         self.lane = (event.to or "", event.subject)
         self.cause = cause
         self.attempts = 0
+
+
+def ends_the_task(error: BaseException) -> bool:
+    """
+    Whether *error*, out of user code, is how this task ends: it is being cancelled or closed, or the program ends.
+
+    User code may raise a `CancelledError` by itself, or a base exception of its own: an error like any other.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)

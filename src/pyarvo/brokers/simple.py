@@ -18,6 +18,7 @@ from pyarvo.brokers.delivery import (
     EventHandler,
     Resolve,
     RetryPolicy,
+    ends_the_task,
 )
 from pyarvo.brokers.lanes import Lane, Lanes
 from pyarvo.brokers.options import BrokerOptions, OnDomainedEvent, bounded, check_options, check_timeout
@@ -315,8 +316,8 @@ class SimpleEventBroker:
         except ViolationError as error:
             await self._dead_letters.add(delivery, DeadLetterReason.VIOLATION, error)
             return None
-        except (Exception, asyncio.CancelledError) as error:
-            if _is_cancelled(error):
+        except BaseException as error:
+            if ends_the_task(error):
                 raise
             await self._dead_letters.add(delivery, DeadLetterReason.UNEXPECTED, error)
             return None
@@ -343,8 +344,8 @@ class SimpleEventBroker:
             told = callback(delivery.event)
             if isawaitable(told):
                 await told
-        except (Exception, asyncio.CancelledError) as error:
-            if _is_cancelled(error):
+        except BaseException as error:
+            if ends_the_task(error):
                 raise
             await self._dead_letters.add(delivery, DeadLetterReason.DOMAIN_CALLBACK, error)
 
@@ -410,9 +411,3 @@ def _checked(event: object) -> ArvoEvent:
 
 def _closed() -> BrokerClosed:
     return BrokerClosed("the broker was closed; make a new one and publish again what is not over")
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether this task is being cancelled, and *error* is how it ends; user code may also raise it by itself."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -21,6 +21,10 @@ from pyarvo.events import ArvoEvent
 from pyarvo.handlers.result import Outcome
 
 
+class OfTheUser(BaseException):
+    """An error of user code that ends no program, as test frameworks raise it."""
+
+
 async def test_a_transaction_violation_is_retried_in_place(sleep: Sleep) -> None:
     tries = 0
 
@@ -127,6 +131,7 @@ async def test_a_lane_that_waits_to_try_again_occupies_no_worker(sleep: Sleep) -
         (ViolationError("OfTheUser", "no"), DeadLetterReason.VIOLATION),
         (ZeroDivisionError(), DeadLetterReason.UNEXPECTED),
         (asyncio.CancelledError(), DeadLetterReason.UNEXPECTED),
+        (OfTheUser(), DeadLetterReason.UNEXPECTED),
     ],
 )
 async def test_what_cannot_end_otherwise_is_not_tried_again(
@@ -172,19 +177,22 @@ async def test_an_event_that_nobody_handles_is_a_dead_letter() -> None:
     ]
 
 
-async def test_dead_letters_are_bounded_and_told_to_the_callback(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError(), asyncio.CancelledError(), OfTheUser()], ids=repr)
+async def test_dead_letters_are_bounded_and_told_to_the_callback(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     told: list[str] = []
 
     async def tell(letter: DeadLetter) -> None:
         told.append(letter.event.id)
-        raise ZeroDivisionError
+        raise error
 
     async with create_simple_event_broker([], dead_letter_limit=2, on_dead_letter=tell) as broker:
         for n in range(4):
             await broker.publish(event("com.test.nowhere", id=str(n)))
     assert told == ["0", "1", "2", "3"]
     assert [each.event.id for each in broker.dead_letters] == ["2", "3"]
-    assert "ZeroDivisionError" in caplog.text
+    assert type(error).__name__ in caplog.text
 
 
 @pytest.mark.parametrize(
