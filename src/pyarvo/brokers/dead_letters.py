@@ -31,7 +31,13 @@ class DeadLetters:
     async def add(
         self, delivery: Delivery, reason: DeadLetterReason, error: BaseException | None = None
     ) -> None:
-        """Keep *delivery* as a dead letter; what the callback raises is logged."""
+        """Keep *delivery* as a dead letter and tell the callback."""
+        await self.tell(self.keep(delivery, reason, error))
+
+    def keep(
+        self, delivery: Delivery, reason: DeadLetterReason, error: BaseException | None = None
+    ) -> DeadLetter:
+        """Keep *delivery* as a dead letter, which is to be told."""
         event = delivery.event
         _log.warning(
             "dead letter (%s): event %s of type %s to %s, after %d attempts",
@@ -39,15 +45,20 @@ class DeadLetters:
             exc_info=error,
         )
         letter = DeadLetter(event, reason, error, delivery.attempts)
+        delivery.dead = True
         self.kept.append(letter)
+        return letter
+
+    async def tell(self, letter: DeadLetter) -> None:
+        """Tell the callback; what it raises is logged."""
         if self._callback is None:
             return
         try:
             told = self._callback(letter)
             if isawaitable(told):
                 await told
-        except BaseException as raised:
-            if ends_the_task(raised):
+        except BaseException as error:
+            if ends_the_task(error):
                 raise
             # The letter is kept whatever a user's callback raises.
             _log.exception("the callback for dead letters raised")

@@ -167,15 +167,18 @@ class Delivery:
         cause: The `resolve` that led to it, if any.
 
         attempts: How often a handler was asked so far.
+
+        dead: Whether it became a dead letter.
     """
 
-    __slots__ = ("attempts", "cause", "event", "lane")
+    __slots__ = ("attempts", "cause", "dead", "event", "lane")
 
     def __init__(self, event: ArvoEvent, cause: Resolve | None) -> None:
         self.event = event
         self.lane = (event.to or "", event.subject)
         self.cause = cause
         self.attempts = 0
+        self.dead = False
 
 
 def ends_the_task(error: BaseException) -> bool:

@@ -358,11 +358,16 @@ class SimpleEventBroker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # All of it before a callback is awaited: another `close` may have come as far as this.
+        letters: list[DeadLetter] = []
         for delivery in list(self._live):
             if delivery.cause is not None and not delivery.cause.done.done():
                 delivery.cause.done.set_exception(_closed())
-            await self._dead_letters.add(delivery, DeadLetterReason.ABANDONED, None)
+            if not delivery.dead:
+                letters.append(self._dead_letters.keep(delivery, DeadLetterReason.ABANDONED))
             self._finish(delivery)
+        for letter in letters:
+            await self._dead_letters.tell(letter)
 
     def _spawn(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
         """Run *work* apart from the caller's context; it is in *tasks* while it runs."""

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.unit.brokers.conftest import Handler, Sleep, denied, event, settled
 
-from pyarvo.brokers import DeadLetterReason, create_simple_event_broker
+from pyarvo.brokers import DeadLetter, DeadLetterReason, create_simple_event_broker
 from pyarvo.errors import BrokerClosed, ConfigViolation
 from pyarvo.events import ArvoEvent
 
@@ -249,6 +249,36 @@ async def test_a_handler_that_takes_no_notice_of_being_cancelled_is_the_last(sle
     await broker.close(timeout_s=0.0)
     assert handler.seen == ["one"]
     assert {each.event.id for each in broker.dead_letters} == {"two", "another"}
+
+
+async def test_two_that_close_at_once_abandon_each_event_once() -> None:
+    async def hang(_: ArvoEvent) -> None:
+        await asyncio.Event().wait()
+
+    async def tell(letter: DeadLetter) -> None:
+        await asyncio.sleep(0)
+        told.append(letter.event.id)
+
+    told: list[str] = []
+    broker = create_simple_event_broker([Handler("com.test.a", hang)], on_dead_letter=tell)
+    await broker.publish(event("com.test.a", "s", "one"))
+    await broker.publish(event("com.test.a", "s", "two"))
+    await settled()
+    await asyncio.gather(broker.close(timeout_s=0.0), broker.close(timeout_s=0.0))
+    assert told == [each.event.id for each in broker.dead_letters] == ["one", "two"]
+    assert broker.pending == 0
+
+
+async def test_a_dead_letter_whose_callback_is_cut_off_is_none_twice() -> None:
+    async def hang(_: DeadLetter) -> None:
+        await asyncio.Event().wait()
+
+    broker = create_simple_event_broker([], on_dead_letter=hang)
+    await broker.publish(event("com.test.nowhere"))
+    await settled()
+    await broker.close(timeout_s=0.0)
+    assert [each.reason for each in broker.dead_letters] == [DeadLetterReason.NO_HANDLER]
+    assert broker.pending == 0
 
 
 async def test_publishers_that_wait_for_a_place_are_refused_by_close() -> None:
