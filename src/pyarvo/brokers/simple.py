@@ -354,10 +354,10 @@ class SimpleEventBroker:
     async def _abandon(self) -> None:
         """Cancel what still runs; what is not over becomes a dead letter."""
         self._lanes.stop()
-        tasks = self._workers | self._waits
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := self._workers | self._waits:  # a worker that is cancelled may leave a wait behind
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         # All of it before a callback is awaited: another `close` may have come as far as this.
         letters: list[DeadLetter] = []
         for delivery in list(self._live):

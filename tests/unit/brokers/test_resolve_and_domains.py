@@ -251,6 +251,24 @@ async def test_a_handler_that_takes_no_notice_of_being_cancelled_is_the_last(sle
     assert {each.event.id for each in broker.dead_letters} == {"two", "another"}
 
 
+async def test_close_leaves_no_wait_behind_when_a_cancelled_handler_asks_for_another_delivery(
+    sleep: Sleep,
+) -> None:
+    async def stubborn(_: ArvoEvent) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise denied() from None
+
+    sleep.hold()
+    broker = create_simple_event_broker([Handler("com.test.a", stubborn)], sleep=sleep)
+    await broker.publish(event("com.test.a"))
+    await settled()
+    await broker.close(timeout_s=0.0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert [each.reason for each in broker.dead_letters] == [DeadLetterReason.ABANDONED]
+
+
 async def test_two_that_close_at_once_abandon_each_event_once() -> None:
     async def hang(_: ArvoEvent) -> None:
         await asyncio.Event().wait()
