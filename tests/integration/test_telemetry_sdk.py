@@ -318,6 +318,20 @@ async def test_failures_are_errors_on_the_span(seen: Seen) -> None:
     assert [event.name for event in failed.events] == ["exception", "arvo.event.emitted"]
 
 
+async def test_an_error_that_cannot_say_its_message_is_one_on_the_span_too(seen: Seen) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise AttributeError("detail")
+
+    failing = shop(SimpleMachineMemory(), Mute())
+    (charge,) = (await failing.orchestrator.execute(init())).events
+    assert (await failing.service.execute(charge)).outcome is Outcome.FAILED
+    span = seen.spans[1]
+    assert span.status.status_code is StatusCode.ERROR
+    assert str(dict(span.attributes or {})["error.type"]).endswith("Mute")
+    assert [event.name for event in span.events] == ["exception", "arvo.event.emitted"]
+
+
 async def test_calls_outside_of_a_handler_have_spans_of_their_own(
     seen: Seen, sqlite: SqliteMachineMemory
 ) -> None:

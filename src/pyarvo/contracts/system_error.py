@@ -34,13 +34,21 @@ def create_arvo_error(error: BaseException) -> dict[str, str | None]:
     """
     Describe *error* as the data of a system error event.
 
-    The traceback goes along, as in the TypeScript system. What is not Unicode text in it is escaped.
+    The traceback goes along, as in the TypeScript system. What is not Unicode text in it is escaped; an error whose
+    own code cannot say its message has one that says so.
     """
     return {
         "errorName": error.name if isinstance(error, ViolationError) else type(error).__name__,
-        "errorMessage": _unicode(str(error)),
+        "errorMessage": _unicode(_message(error)),
         "errorStack": _unicode("".join(format_exception(error))) if error.__traceback__ else None,
     }
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as fault:  # noqa: BLE001 - a user's class: its error is to be told all the same
+        return f"<no message: {type(error).__name__}.__str__ raised {type(fault).__name__}>"
 
 
 def _unicode(text: str) -> str:

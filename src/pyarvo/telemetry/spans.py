@@ -140,7 +140,10 @@ def tell_error(error: BaseException) -> None:
     span = _step.get()
     if span is not None and span.is_recording():
         span.set_attribute(names.ERROR_TYPE, type(error).__qualname__)
-        span.record_exception(error)
+        try:
+            span.record_exception(error)
+        except Exception as fault:  # noqa: BLE001 - the class is a user's, its text may be what fails
+            span.record_exception(fault)
         span.set_status(Status(StatusCode.ERROR))
 
 

@@ -295,6 +295,20 @@ async def test_a_failure_that_is_not_on_record_is_not_told(
     assert [event.type for event in settled.events] == ["sys.arvo.orc.job.error"]
 
 
+async def test_an_error_that_cannot_say_its_message_is_a_failure_all_the_same(
+    handler: ArvoResumable, memory: Any, job: Any, world: Any
+) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise AttributeError("detail")
+
+    job.error = Mute()
+    result = await handler.execute(world.init())
+    assert result.outcome is Outcome.FAILED
+    assert result.events[0].data["errorMessage"] == "<no message: Mute.__str__ raised AttributeError>"
+    assert (await memory.read(world.subject()))["error"] == result.events[0].data
+
+
 async def test_what_ends_the_program_is_no_failure_of_the_workflow(
     handler: ArvoResumable, memory: Any, job: Any, world: Any
 ) -> None:
