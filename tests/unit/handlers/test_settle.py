@@ -309,6 +309,22 @@ async def test_an_error_that_cannot_say_its_message_is_a_failure_all_the_same(
     assert (await memory.read(world.subject()))["error"] == result.events[0].data
 
 
+async def test_an_error_with_a_long_message_is_kept_in_short(
+    handler: ArvoResumable, memory: Any, job: Any, world: Any
+) -> None:
+    job.error = ValueError(f"first words {'x' * 4_000_000} last words")
+    result = await handler.execute(world.init())
+    assert result.outcome is Outcome.FAILED
+    message, stack = (result.events[0].data[field] for field in ("errorMessage", "errorStack"))
+    assert len(message) <= 8_000
+    assert message.startswith("first words x")
+    assert message.endswith("x last words")
+    assert "characters left out" in message
+    assert len(stack) <= 32_000
+    assert stack.startswith("Traceback")
+    assert (await memory.read(world.subject()))["error"] == result.events[0].data
+
+
 async def test_what_ends_the_program_is_no_failure_of_the_workflow(
     handler: ArvoResumable, memory: Any, job: Any, world: Any
 ) -> None:
