@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar, cast
-
-import msgspec
+from typing import Any, TypedDict, cast
 
 from pyarvo.contracts import ArvoContract, VersionedArvoContract
 from pyarvo.errors import ConfigViolation, ContractViolation
@@ -21,7 +19,7 @@ from pyarvo.handlers.call import (
 from pyarvo.handlers.emission import Emission, ErrorData, check_executionunits
 from pyarvo.handlers.exchange import Domains, Exchange, check_services, orchestration_domains
 from pyarvo.handlers.observed import Observed
-from pyarvo.handlers.received import ReceivedEvent, recalled, received
+from pyarvo.handlers.received import ReceivedEvent, json_copy, recalled, received
 from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
@@ -36,8 +34,6 @@ __all__ = [
     "ResumableResult",
     "create_arvo_resumable",
 ]
-
-T = TypeVar("T")
 
 
 class ResumableContracts(TypedDict):
@@ -187,7 +183,7 @@ class _FunctionCore:
                 ResumableCall(
                     input=event if contract is exchange.contract else None,
                     service=None if contract is exchange.contract else event,
-                    context=None if run.record is None else _copy(run.record.get("state$$")),
+                    context=None if run.record is None else json_copy(run.record.get("state$$")),
                     metadata=_metadata(run.record),
                     collected_events=LazyMapping(lambda: _collected(expected, exchange)),
                     domain=CallDomain(event.domain, exchange.contract.domain),
@@ -237,7 +233,10 @@ def _collect(record: Record | None, event: ReceivedEvent) -> dict[str, list[Reco
     ):
         return dict(before)
     # A copy of the data: the event itself is the function's to change.
-    return {**before, cast("str", event.parentid): [*answers, {**event.to_dict(), "data": _copy(event.data)}]}
+    return {
+        **before,
+        cast("str", event.parentid): [*answers, {**event.to_dict(), "data": json_copy(event.data)}],
+    }
 
 
 def _collected(expected: Mapping[str, list[Record]], exchange: Exchange) -> dict[str, list[ReceivedEvent]]:
@@ -247,17 +246,12 @@ def _collected(expected: Mapping[str, list[Record]], exchange: Exchange) -> dict
             contract = exchange.contract_of_type(answer["type"])
             if contract is None:
                 raise ConfigViolation(f"no contract knows the collected event {answer['type']!r} any more")
-            by_type.setdefault(answer["type"], []).append(recalled(_copy(answer), contract))
+            by_type.setdefault(answer["type"], []).append(recalled(json_copy(answer), contract))
     return by_type
 
 
 def _metadata(record: Record | None) -> Mapping[str, Any] | None:
-    return None if record is None else LazyMapping(lambda: _copy(record))
-
-
-def _copy(value: T) -> T:
-    """Copy JSON; half as dear as `copy.deepcopy` is for small values, a tenth for large ones."""
-    return msgspec.json.decode(msgspec.json.encode(value))
+    return None if record is None else LazyMapping(lambda: json_copy(record))
 
 
 def _read_result(result: object) -> ResumableResult:

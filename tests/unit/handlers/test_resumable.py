@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from pyarvo.contracts import create_arvo_orchestrator_contract
 from pyarvo.errors import ConfigViolation, ContractViolation, InvalidOption
@@ -257,6 +258,28 @@ async def test_what_the_function_does_to_its_arguments_changes_no_record(world: 
     assert failed["state$$"] == {"list": [1]}
     assert failed["events"]["expected"] == record["events"]["expected"]
     assert failed["events"]["consumed"]["data"] == {"result": 3}
+
+
+async def test_what_the_function_does_to_the_model_changes_no_record(world: Any, memory: Any) -> None:
+    class Loose(BaseModel):
+        nested: dict[str, Any]
+
+    async def careless(call: ResumableCall) -> None:
+        assert call.input is not None
+        call.input.parsed.nested["deep"]["n"] = "oops"
+        call.input.data["nested"]["deep"]["n"] = "oops"
+
+    contract = create_arvo_orchestrator_contract(
+        uri="#/orc/job", name="job", versions={"1.0.0": {"init": Loose, "complete": Loose}}
+    )
+    handler = create_arvo_resumable(
+        contracts={"self": contract, "services": {}}, memory=memory, handler={"1.0.0": careless}
+    )
+    data = {"parentSubject$$": None, "nested": {"deep": {"n": 1}}}
+    event = world.init(data=data)
+    assert (await handler.execute(event)).outcome is Outcome.RAN
+    consumed = (await memory.read(world.subject()))["events"]["consumed"]
+    assert consumed["data"] == event.data == {"parentSubject$$": None, "nested": {"deep": {"n": 1}}}
 
 
 @pytest.mark.parametrize(
