@@ -206,9 +206,11 @@ class _FunctionCore:
         output = result.get("output")
         if output is not None:
             outbox.complete(output)
-        context = result.get("context")
-        if context is None and run.record is not None:
-            context = run.record.get("state$$")
+        given = result.get("context")
+        if given is not None:
+            context = dict(given)  # of any mapping: a record holds no other kind than this
+        else:
+            context = None if run.record is None else run.record.get("state$$")
         fields: Record = {
             "status": "active" if output is None else "done",
             "state$$": context,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -71,6 +72,21 @@ async def test_the_context_is_kept_and_replaced_as_a_whole(world: Any, memory: A
         await handler.execute(world.answer(n))
     assert [call.context for call in script.calls] == [None, {"a": 1, "b": 2}, {"a": 1, "b": 2}, {"c": 3}]
     assert (await memory.read(world.subject()))["state$$"] == {}
+
+
+async def test_any_mapping_is_a_context_and_an_output(world: Any, memory: Any) -> None:
+    handler = resumable(
+        world,
+        memory,
+        Script(
+            {"context": MappingProxyType({"a": 1}), "services": [ask(1)]},
+            {"output": MappingProxyType({"total": 1})},
+        ),
+    )
+    await handler.execute(world.init())
+    assert (await memory.read(world.subject()))["state$$"] == {"a": 1}
+    (done,) = (await handler.execute(world.answer(1))).events
+    assert done.data == {"total": 1}
 
 
 async def test_the_function_sees_the_record_as_metadata(world: Any, memory: Any) -> None:
