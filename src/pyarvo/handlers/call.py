@@ -23,6 +23,7 @@ __all__ = [
     "caller_cancelled",
     "check_contract",
     "check_functions",
+    "until_over",
 ]
 
 V = TypeVar("V")
@@ -138,6 +139,18 @@ def caller_cancelled() -> bool:
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+async def until_over(task: asyncio.Future[Any]) -> None:
+    """Wait for the end of *task*, however it ends; a cancellation that comes meanwhile is raised after that."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def check_contract(contract: object, option: str) -> None:

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from pyarvo.errors import LeaseLost, TransactionCause, TransactionViolation
+from pyarvo.handlers.call import until_over
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -86,7 +87,7 @@ class _Renewal:
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait({self._task})
+            await until_over(self._task)
 
     def _plan(self, delay_s: float) -> None:
         if not self._stopped:

@@ -36,7 +36,7 @@ from pyarvo.events import ArvoEvent
 from pyarvo.events.ids import event_key
 from pyarvo.events.subject import ParsedSubject, parse_subject
 from pyarvo.events.uri import is_uri
-from pyarvo.handlers.call import caller_cancelled
+from pyarvo.handlers.call import caller_cancelled, until_over
 from pyarvo.handlers.emission import ErrorData
 from pyarvo.handlers.observed import tell_failure
 from pyarvo.handlers.renewal import while_renewed
@@ -242,16 +242,11 @@ class Stepper:
     async def _give_up(self, lease: Lease) -> None:
         """Release the lease; a cancellation that comes meanwhile waits until that is over."""
         release = asyncio.ensure_future(self._memory.release(lease))
-        cancelled: asyncio.CancelledError | None = None
-        while not release.done():
-            try:
-                await asyncio.wait({release})
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if not release.cancelled() and (fault := release.exception()) is not None:
-            _log.warning("%s: releasing a lease failed, its TTL ends it", self._source, exc_info=fault)
-        if cancelled is not None:
-            raise cancelled
+        try:
+            await until_over(release)
+        finally:
+            if release.done() and not release.cancelled() and (fault := release.exception()) is not None:
+                _log.warning("%s: releasing a lease failed, its TTL ends it", self._source, exc_info=fault)
 
 
 def _subject_of(event: ArvoEvent) -> ParsedSubject:

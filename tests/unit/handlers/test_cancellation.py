@@ -229,6 +229,36 @@ async def test_a_renewal_that_is_due_when_the_function_ends_is_not_begun(
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_a_cancellation_while_the_renewal_is_stopped_waits_for_its_end(
+    world: Any, memory: Any, clock: VirtualClock
+) -> None:
+    memory.ttl_s = 60.0
+    function = Waiting()
+    renewing, stopping, stopped = asyncio.Event(), asyncio.Event(), False
+
+    async def renew(lease: Any, *, ttl_s: float | None = None) -> None:
+        nonlocal stopped
+        try:
+            renewing.set()
+            await asyncio.Event().wait()
+        finally:
+            stopping.set()
+            await asyncio.sleep(1.0)
+            stopped = True
+
+    memory.renew = renew
+    execution = asyncio.create_task(resumable(world, memory, function).execute(world.init()))
+    await renewing.wait()
+    function.go_on.set()
+    await stopping.wait()
+    execution.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await execution
+    assert stopped
+    assert memory.calls == ["acquire", "release"]
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_the_callers_cancellation_stays_the_callers(world: Any, memory: Any) -> None:
     function = Waiting()
     execution = asyncio.create_task(resumable(world, memory, function).execute(world.init()))
