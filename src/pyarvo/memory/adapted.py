@@ -40,6 +40,9 @@ RESERVED: Final = "arvo$$memory"
 
 KEPT_STEPS: Final = 128
 
+_UNLOCK_S: Final = 5.0
+"""Most seconds for an unlock: who gives a lock up waits for it even when cancelled, and would wait for ever."""
+
 _log = logging.getLogger("pyarvo.memory")
 
 
@@ -113,7 +116,7 @@ class FourVerbLeases:
 
     async def unlock(self, id: str) -> bool:
         """
-        The memory's own `unlock`; what it raises is logged, the memory's TTL does the rest.
+        The memory's own `unlock`; what it raises is logged, the memory's TTL does the rest. So it is after 5 s.
 
         Shielded: a caller that is being cancelled still gives its lock up.
         """
@@ -122,7 +125,8 @@ class FourVerbLeases:
     async def _unlock(self, id: str) -> bool:
         check_id(id, "unlock")
         try:
-            return await self._memory.unlock(id)
+            async with asyncio.timeout(_UNLOCK_S):
+                return await self._memory.unlock(id)
         except Exception as exc:  # noqa: BLE001 - releases are tolerant, whatever a user's store raises
             _log.warning("unlock of %r raised %r; the lease ends by the memory's TTL", id[:48], exc)
             return False

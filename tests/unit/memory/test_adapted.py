@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 from typing import Any
@@ -20,6 +21,7 @@ from pyarvo.errors import (
 )
 from pyarvo.memory import Lease, LeasedMachineMemory, MachineMemory, SimpleMachineMemory, Step
 from pyarvo.memory.adapted import KEPT_STEPS, RESERVED, FourVerbLeases, has_verbs, leased
+from pyarvo.testing.clock import VirtualClock
 
 
 class Dictionary:
@@ -230,6 +232,23 @@ async def test_an_unlock_that_raises_is_tolerated(
     lease = Lease("a", token="t", fence=0, version=0, data=None, ttl_s=1.0, sent_at=0.0)
     with pytest.raises(LeaseLost, match="none of this memory's"):
         await memory.commit(lease, {})
+
+
+async def test_an_unlock_that_hangs_is_given_up(
+    memory: LeasedMachineMemory,
+    store: Dictionary,
+    pyarvo_clock: VirtualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def hang(id: str) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    lease = await held(memory)
+    store.unlock = hang
+    assert not await memory.release(lease)
+    assert pyarvo_clock.elapsed_s == pytest.approx(5.0)
+    assert "TimeoutError" in caplog.text
 
 
 async def test_what_four_verbs_cannot_give_is_refused(memory: LeasedMachineMemory, store: Dictionary) -> None:
