@@ -4,6 +4,7 @@ A user's memory of four verbs, seen as leases: so that every handler needs one p
 Version and the last 128 steps ride inside the stored record, under a key that handlers do not see. What four
 verbs cannot give stays missing: there is no fence (a holder frozen past its TTL is refused only if the memory
 itself does so), no renewal (the lease says `ttl_s = inf`: nobody can know), and steps older than 128 are forgotten.
+Where the steps make a record too large, the older ones lose their events; they still count as consumed.
 """
 
 from __future__ import annotations
@@ -176,8 +177,8 @@ class FourVerbLeases:
         version, steps = lease.version + 1, lease.steps
         if step is not None:
             steps = [*steps, self._checked(lease, step, version)][-KEPT_STEPS:]
-        await self._store(lease.id, data, version, steps)
-        lease.version, lease.steps = version, steps
+        lease.steps = await self._store(lease.id, data, version, steps)
+        lease.version = version
         if release:
             await self.release(lease)
         return version
@@ -232,26 +233,52 @@ class FourVerbLeases:
         except (KeyError, TypeError, ValueError) as exc:
             raise RecordCorrupt(f"{RESERVED!r} in the record is damaged", id=id, operation="read") from exc
 
-    async def _store(self, id: str, data: Mapping[str, Any], version: int, steps: Sequence[Step]) -> None:
-        rider = {
-            "version": version,
-            "steps": [
-                {
-                    "event_key": step.event_key,
-                    "produced": list(step.produced),
-                    "version": step.version,
-                    "at": step.at,
-                }
-                for step in steps
-            ],
-        }
-        record = decode_record(encode_record({**data, RESERVED: rider}, limit=DEFAULT_RECORD_LIMIT))
+    async def _store(
+        self, id: str, data: Mapping[str, Any], version: int, steps: Sequence[Step]
+    ) -> Sequence[Step]:
+        """Write the record with what rides in it; the steps as they were kept."""
+        while True:
+            try:
+                raw = encode_record({**data, RESERVED: _rider(version, steps)}, limit=DEFAULT_RECORD_LIMIT)
+                break
+            except RecordTooLarge:
+                lighter = _lighter(steps)
+                if lighter is None:
+                    raise
+                steps = lighter
         try:
-            await self._memory.write(id, record)
+            await self._memory.write(id, decode_record(raw))
         except MemoryFault:
             raise
         except Exception as exc:
             raise WriteOutcomeUnknown(f"write raised {exc!r}", id=id, operation="write") from exc
+        return steps
+
+
+def _rider(version: int, steps: Sequence[Step]) -> Record:
+    return {
+        "version": version,
+        "steps": [
+            {
+                "event_key": step.event_key,
+                "produced": list(step.produced),
+                "version": step.version,
+                "at": step.at,
+            }
+            for step in steps
+        ],
+    }
+
+
+def _lighter(steps: Sequence[Step]) -> Sequence[Step] | None:
+    """*steps* without the events of the older half of those that have some; the last one keeps its own."""
+    heavy = [n for n, step in enumerate(steps[:-1]) if step.produced]
+    if not heavy:
+        return None
+    last = heavy[len(heavy) // 2]
+    return [
+        Step(step.event_key, (), step.version, step.at) if n <= last else step for n, step in enumerate(steps)
+    ]
 
 
 def _copy(stored: Record, id: str) -> Record:

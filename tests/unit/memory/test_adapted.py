@@ -15,6 +15,7 @@ from pyarvo.errors import (
     LeaseLost,
     MemoryUnavailable,
     RecordCorrupt,
+    RecordTooLarge,
     UnsupportedByBackend,
     WriteConflict,
     WriteOutcomeUnknown,
@@ -150,6 +151,35 @@ async def test_the_last_128_steps_are_kept(memory: LeasedMachineMemory, store: D
     replay = await memory.acquire("a", event_key="k2")
     assert replay is not None
     assert replay.replay is not None
+
+
+async def test_steps_that_make_a_record_too_large_lose_their_events_the_oldest_first(
+    memory: LeasedMachineMemory,
+) -> None:
+    event = {"text": "x" * 1_000_000}
+    lease = await held(memory)
+    for n in range(20):
+        await memory.commit(lease, {"n": n}, step=Step(f"k{n}", (event,)), release=False)
+    assert await memory.release(lease)
+    replayed: list[bool] = []
+    for n in range(20):
+        again = await memory.acquire("a", event_key=f"k{n}")
+        assert again is not None
+        assert again.replay is not None
+        replayed.append(again.replay.produced == (event,))
+    assert replayed[-3:] == [True] * 3
+    assert replayed == sorted(replayed)
+
+
+async def test_a_record_that_is_too_large_by_itself_is_refused(
+    memory: LeasedMachineMemory, store: Dictionary
+) -> None:
+    lease = await held(memory)
+    await memory.commit(lease, {"n": 1}, step=Step("k1", ({"id": "p"},)), release=False)
+    before = store.records["a"]
+    with pytest.raises(RecordTooLarge):
+        await memory.commit(lease, {"text": "x" * 9_000_000}, step=Step("k2", ({"id": "q"},)))
+    assert store.records["a"] == before
 
 
 async def test_a_record_written_by_hand_has_version_one(
