@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from pyarvo.errors import InvalidEvent
 from pyarvo.events.json_text import encode
 from pyarvo.events.packed import pack, unpack
 
@@ -115,8 +116,14 @@ def create_arvo_event_id(value: str, *, uuid: str | None = None) -> str:
         value: The user's value.
 
         uuid: The unique part; None makes a random one.
+
+    Raises:
+        InvalidEvent: *value* is not Unicode text.
     """
-    return pack(encode({"uuid": uuid or new_id(), "value": value}))
+    try:
+        return pack(encode({"uuid": uuid or new_id(), "value": value}))
+    except UnicodeEncodeError as error:
+        raise InvalidEvent("id", "must be Unicode text") from error
 
 
 def parse_arvo_event_id(id: str) -> ArvoEventId | None:

@@ -89,6 +89,11 @@ def test_other_ids_are_not_managed(id: Any) -> None:
     assert parse_arvo_event_id(id) is None
 
 
+def test_a_managed_id_of_no_unicode_text_is_refused() -> None:
+    with pytest.raises(InvalidEvent, match="Unicode"):
+        create_arvo_event_id("\ud800")
+
+
 def test_a_managed_id_is_inflated_within_bounds() -> None:
     assert parse_arvo_event_id(pack(b'{"uuid":"u","value":"%s"}' % (b"x" * 70_000))) is None
 

@@ -313,6 +313,7 @@ async def test_what_is_no_event_is_refused(world: Any) -> None:
         ({**SUCCESS, "to": 7}, r"\$\.to"),
         ({**SUCCESS, "to": "\ud800"}, "Unicode"),
         ({**SUCCESS, "id": {"deduplication": "MAYBE", "value": "x"}}, "DEVELOPER_MANAGED"),
+        ({**SUCCESS, "id": {"deduplication": "ARVO_MANAGED", "value": "\ud800"}}, "Unicode"),
         ({**SUCCESS, "id": ""}, "id"),
         ({**SUCCESS, "executionunits": "many"}, "executionunits"),
         ({**SUCCESS, "domain": ["No Domain"]}, "domain"),
