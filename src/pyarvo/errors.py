@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from copy import copy
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
@@ -436,7 +437,11 @@ class TransactionViolation(ViolationError):
     Attributes:
         cause: One of `TransactionCause`.
 
-        retry_after_s: When to deliver again, in seconds; None where no time is better than another.
+        retry_after_s: When to deliver again, in seconds, finite, 0.0 or more; None where no time is better than
+            another.
+
+    Raises:
+        InvalidOption: `retry_after_s` is none: whoever delivers again would wait for ever, or could not wait.
     """
 
     def __init__(
@@ -447,6 +452,10 @@ class TransactionViolation(ViolationError):
         metadata: Mapping[str, Any] | None = None,
         retry_after_s: float | None = None,
     ) -> None:
+        if retry_after_s is not None and not _is_wait(retry_after_s):
+            raise InvalidOption(
+                "retry_after_s", f"must be seconds, finite, 0.0 or more, is {retry_after_s!r}"
+            )
         self.cause = TransactionCause(cause)
         super().__init__("OrchestratorTransaction", f"[{self.cause.value}] {message}", metadata=metadata)
         self.retry_after_s = retry_after_s
@@ -455,6 +464,10 @@ class TransactionViolation(ViolationError):
 def is_violation_error(error: object) -> bool:
     """Whether *error* is a violation, ours or a user's."""
     return isinstance(error, ViolationError)
+
+
+def _is_wait(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < inf
 
 
 def _rebuild(cls: type[ArvoError], args: tuple[Any, ...], state: dict[str, Any]) -> ArvoError:

@@ -17,6 +17,7 @@ from pyarvo.errors import (
     ContractViolation,
     ExecutionViolation,
     InvalidMachine,
+    InvalidOption,
     InvalidSnapshot,
     MemoryFault,
     TransactionCause,
@@ -75,6 +76,12 @@ def test_an_unknown_cause_is_refused() -> None:
     cause: Any = "BAD_LUCK"
     with pytest.raises(ValueError, match="BAD_LUCK"):
         TransactionViolation(cause, "m")
+
+
+@pytest.mark.parametrize("seconds", [-0.1, float("inf"), float("nan"), "1", True])
+def test_a_wait_that_nobody_can_keep_is_refused(seconds: Any) -> None:
+    with pytest.raises(InvalidOption, match="retry_after_s"):
+        TransactionViolation(TransactionCause.LOCK_UNACQUIRED, "held", retry_after_s=seconds)
 
 
 def test_causes_are_the_typescript_systems_and_one_more() -> None:
