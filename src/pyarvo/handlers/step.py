@@ -167,7 +167,9 @@ class Stepper:
             lease = await self._memory.acquire(event.subject, event_key=key, ttl_s=self._lease_ttl_s)
         except InvalidRecord as fault:  # the id is too long for any memory: no redelivery helps
             raise ExecutionViolation("the subject or the id of the event cannot be kept") from fault
-        except Exception as fault:
+        except (Exception, asyncio.CancelledError) as fault:
+            if _is_callers(fault):
+                raise
             raise TransactionViolation(
                 _acquire_cause(fault),
                 "the machine memory could not be asked; deliver the event again",
@@ -231,7 +233,9 @@ class Stepper:
             if change.outcome is Outcome.FAILED:
                 raise ExecutionViolation("not even the failure can be kept", metadata=_of(event)) from refused
             return await self._settle(lease, run, self._failure(run, refused))
-        except Exception as fault:
+        except (Exception, asyncio.CancelledError) as fault:
+            if _is_callers(fault):
+                raise
             raise TransactionViolation(
                 TransactionCause.WRITE_MACHINE_MEMORY_FAILURE,
                 "the step was refused, or nobody knows whether it was written; deliver the event again",
@@ -287,7 +291,12 @@ def _replayed(step: Step) -> ExecutionResult:
     return ExecutionResult(tuple(ArvoEvent.from_dict(event) for event in step.produced), Outcome.REPLAYED)
 
 
-def _acquire_cause(fault: Exception) -> TransactionCause:
+def _is_callers(fault: BaseException) -> bool:
+    """Whether *fault* is the caller's cancellation, and not of a store's driver that cancelled what it waited for."""
+    return isinstance(fault, asyncio.CancelledError) and caller_cancelled()
+
+
+def _acquire_cause(fault: BaseException) -> TransactionCause:
     failed_read = isinstance(fault, RecordCorrupt) or (
         isinstance(fault, MemoryFault) and fault.operation == "read"
     )

@@ -295,6 +295,17 @@ async def test_a_failure_that_is_not_on_record_is_not_told(
     assert [event.type for event in settled.events] == ["sys.arvo.orc.job.error"]
 
 
+@pytest.mark.parametrize("operation", ["acquire", "commit"])
+async def test_what_a_store_cancelled_itself_is_delivered_again(
+    handler: ArvoResumable, memory: Any, world: Any, operation: str
+) -> None:
+    memory.faults[operation] = asyncio.CancelledError()
+    with pytest.raises(TransactionViolation) as violation:
+        await handler.execute(world.init())
+    assert violation.value.__cause__ is memory.faults.pop(operation)
+    assert (await handler.execute(world.init())).outcome is Outcome.RAN
+
+
 async def test_an_error_that_cannot_say_its_message_is_a_failure_all_the_same(
     handler: ArvoResumable, memory: Any, job: Any, world: Any
 ) -> None:
