@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError
 from pyarvo.contracts.system_error import SystemErrorData
 from pyarvo.errors import ContractViolation
 from pyarvo.events.dataschema import WILDCARD_VERSION, make_dataschema
-from pyarvo.events.json_text import classify, find_fault
+from pyarvo.events.json_text import classify, encode, find_fault
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaMode
@@ -131,12 +131,7 @@ class VersionedArvoContract:
         Raises:
             ContractViolation: It does not fit, or the contract has no such event.
         """
-        schema = self.emits.get(type)
-        if schema is None:
-            if type != self.system_error.type:
-                raise self.unknown_emit(type)
-            schema = self.system_error.schema
-        return self._parse(type, schema, data)
+        return self._parse(type, self._emit_schema(type), data)
 
     def validate_accepts(self, data: object) -> dict[str, Any]:
         """
@@ -146,7 +141,7 @@ class VersionedArvoContract:
             ContractViolation: It does not fit.
         """
         accepts = self.accepts
-        return self._dump(accepts.type, self._parse(accepts.type, accepts.schema, data))
+        return self._dump(accepts.type, accepts.schema, data)
 
     def validate_emit(self, type: str, data: object) -> dict[str, Any]:
         """
@@ -155,7 +150,7 @@ class VersionedArvoContract:
         Raises:
             ContractViolation: It does not fit, or the contract has no such event.
         """
-        return self._dump(type, self.parse_emit(type, data))
+        return self._dump(type, self._emit_schema(type), data)
 
     def unknown_emit(self, type: str) -> ContractViolation:
         """Return the error that says this contract does not emit *type*."""
@@ -177,15 +172,37 @@ class VersionedArvoContract:
             "metadata": dict(self.metadata),
         }
 
-    def _parse(self, type: str, schema: type[BaseModel], data: object) -> BaseModel:
-        try:  # what model_validate does, without its wrapper: every event pays for it
-            return schema.__pydantic_validator__.validate_python(data)
-        except ValidationError as error:
-            raise self._violation(type, _faults(error)) from error
+    def _emit_schema(self, type: str) -> type[BaseModel]:
+        schema = self.emits.get(type)
+        if schema is not None:
+            return schema
+        if type != self.system_error.type:
+            raise self.unknown_emit(type)
+        return self.system_error.schema
 
-    def _dump(self, type: str, model: BaseModel) -> dict[str, Any]:
+    def _parse(self, type: str, schema: type[BaseModel], data: object) -> BaseModel:
+        validator = schema.__pydantic_validator__
+        try:  # what model_validate does, without its wrapper: every event pays for it
+            return validator.validate_python(data)
+        except ValidationError as error:
+            refused = error
+        # Of Python's own values strict models take no text for a time and no list for a tuple; of JSON, which has
+        # neither, they do. What came over the wire is JSON.
+        if data.__class__ is dict and classify(cast("dict[str, Any]", data)):
+            try:
+                return validator.validate_json(encode(data))
+            except ValidationError as error:
+                refused = error
+        raise self._violation(type, _faults(refused)) from refused
+
+    def _dump(self, type: str, schema: type[BaseModel], given: object) -> dict[str, Any]:
+        model = self._parse(type, schema, given)
         try:
-            data: object = model.__pydantic_serializer__.to_python(model, mode="json", by_alias=True)
+            # The contract's own serializer: an instance of a derived model has fields that the contract has not. Its
+            # warnings are errors: an instance that was changed since it was made is not checked anew by pydantic.
+            data: object = schema.__pydantic_serializer__.to_python(
+                model, mode="json", by_alias=True, warnings="error"
+            )
         except PydanticSerializationError as error:
             raise self._violation(type, [{"path": "data", "message": "cannot be written as JSON"}]) from error
         if not isinstance(data, dict):  # a root model, or a serializer of the user's

@@ -1,4 +1,5 @@
 import datetime as dt
+import uuid
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -354,3 +355,43 @@ def test_a_models_own_rules_count() -> None:
         version.validate_accepts({"value": 3})
     assert caught.value.metadata is not None
     assert "must be even" in caught.value.metadata["faults"][0]["message"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    at: dt.datetime
+    key: uuid.UUID
+    pair: tuple[int, int]
+
+
+def test_a_strict_model_takes_what_the_wire_can_hold() -> None:
+    version = add_contract(versions=one_version(accepts=Strict)).version("any")
+    sent = version.validate_accepts(
+        Strict(at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), key=uuid.UUID(int=1), pair=(1, 2))
+    )
+    assert version.validate_accepts(sent) == sent
+    assert version.parse_accepts(sent) == Strict(
+        at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), key=uuid.UUID(int=1), pair=(1, 2)
+    )
+    with pytest.raises(ContractViolation) as caught:
+        version.validate_accepts({**sent, "pair": ["1", 2]})
+    assert caught.value.metadata is not None
+    assert [fault["path"] for fault in caught.value.metadata["faults"]] == ["data.pair[0]"]
+
+
+class MoreThanChecked(Checked):
+    more: str = "unknown to the contract"
+
+
+def test_an_instance_of_a_derived_model_brings_no_unknown_keys() -> None:
+    version = add_contract(versions=one_version(accepts=Checked)).version("any")
+    assert version.validate_accepts(MoreThanChecked(value=2)) == {"value": 2}
+
+
+def test_an_instance_that_was_changed_to_another_type_does_not_fit() -> None:
+    version = add_contract(versions=one_version(accepts=Checked)).version("any")
+    changed = Checked(value=2)
+    changed.value = "two"  # pyright: ignore[reportAttributeAccessIssue] - wrong on purpose
+    with pytest.raises(ContractViolation, match=r"does not fit"):
+        version.validate_accepts(changed)
