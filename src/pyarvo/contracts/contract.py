@@ -149,6 +149,11 @@ def create_arvo_contract(
         InvalidContract: A part breaks its rule.
     """
     _refuse_reserved("type", type)
+    if check_metadata(metadata).get("contractType") == ORCHESTRATOR_CONTRACT:
+        raise InvalidContract(
+            "metadata.contractType",
+            f"{ORCHESTRATOR_CONTRACT!r} is what create_arvo_orchestrator_contract says",
+        )
     check_versions(versions, "accepts", "emits")
     for version, parts in versions.items():
         if not isinstance(parts["emits"], Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed

@@ -395,3 +395,8 @@ def test_an_instance_that_was_changed_to_another_type_does_not_fit() -> None:
     changed.value = "two"  # pyright: ignore[reportAttributeAccessIssue] - wrong on purpose
     with pytest.raises(ContractViolation, match=r"does not fit"):
         version.validate_accepts(changed)
+
+
+def test_only_orchestrators_have_a_contract_that_says_so() -> None:
+    with pytest.raises(InvalidContract, match=r"metadata\.contractType"):
+        add_contract(metadata={"contractType": "ArvoOrchestratorContract"})
