@@ -74,6 +74,8 @@ def check_together(targets: Sequence[State], path: str) -> None:
     """
     Refuse targets that no legal configuration holds at once: they must lie in different regions of a parallel state.
 
+    A state and one inside it do not: the outer one would be entered by its `initial` as well.
+
     Raises:
         InvalidMachine: Two of them do not.
     """
@@ -81,7 +83,8 @@ def check_together(targets: Sequence[State], path: str) -> None:
         for other in targets[:index]:
             both = target.bit | other.bit
             shared = next((one for one in target.ancestors() if one.below & both == both), None)
-            if shared is None or shared.kind is not Kind.PARALLEL:
+            nested = bool(target.below & other.bit or other.below & target.bit)
+            if nested or shared is None or shared.kind is not Kind.PARALLEL:
                 reason = f"{other.key!r} and {target.key!r} cannot be active together"
                 raise InvalidMachine(path, f"{reason}: they are not in different regions of a parallel state")
 

@@ -268,6 +268,21 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "states.a.always.guard",
         "a text or a state value, not int",
     ),
+    (
+        "a target and one inside it",
+        {
+            "initial": "a",
+            "states": {
+                "a": {"on": {"X": {"target": ["p.r", "p.r.y"]}}},
+                "p": {
+                    "type": "parallel",
+                    "states": {"r": {"initial": "x", "states": {"x": {}, "y": {}}}, "s": {}},
+                },
+            },
+        },
+        "states.a.on.X.target",
+        "cannot be active together",
+    ),
     ("context with a NaN", root(context={"a": [float("nan")]}), "context.a[0]", "nan has no JSON form"),
     ("context with a set", root(context={"a": {1}}), "context.a", "set"),
     ("context of the wrong type", root(context=[]), "context", "a mapping or a callable, not list"),
