@@ -47,7 +47,7 @@ def at(path: str, key: str | int) -> str:
     """The path of a member: `states.pay.on['evt.pay.done'][0]`."""
     if isinstance(key, int):
         return f"{path}[{key}]"
-    if not key.isidentifier():
+    if not isinstance(key, str) or not key.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance] - foreign input
         return f"{path}[{key!r}]"
     return f"{path}.{key}" if path else key
 
@@ -194,7 +194,7 @@ def _kind(config: Mapping[str, Any], path: str) -> tuple[Kind, bool]:
     has_states = bool(config.get("states"))
     if declared is None:
         return _seen_kind(config, has_states=has_states, path=path), False
-    if declared not in {kind.value for kind in Kind}:
+    if declared not in [kind.value for kind in Kind]:  # a list: what is declared may have no hash
         known = ", ".join(kind.value for kind in Kind)
         raise InvalidMachine(at(path, "type"), f"{declared!r} is none of {known}")
     kind = Kind(declared)

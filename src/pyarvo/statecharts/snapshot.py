@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from pyarvo.errors import InvalidSnapshot
+from pyarvo.errors import InvalidMachine, InvalidSnapshot
 from pyarvo.statecharts.compile import Machine
 from pyarvo.statecharts.definition import at
 from pyarvo.statecharts.model import Kind, Run, State, indices
 from pyarvo.statecharts.plain import copy_context
+from pyarvo.statecharts.targets import check_together
 
 __all__ = ["Restored", "active_states", "persist", "restore", "status_of", "value_of"]
 
@@ -67,9 +68,7 @@ def status_of(snapshot: Mapping[str, Any]) -> str:
     Raises:
         InvalidSnapshot: It is no mapping, or has another status.
     """
-    if not isinstance(snapshot, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - read from a store
-        raise InvalidSnapshot("(root)", f"a snapshot is a mapping, not {type(snapshot).__name__}")
-    status = snapshot.get("status")
+    status = _mapping(snapshot).get("status")
     if status not in _STATUSES:
         raise InvalidSnapshot("status", f"{status!r} is none of {', '.join(_STATUSES)}")
     return status
@@ -97,11 +96,10 @@ def active_states(machine: Machine, snapshot: Mapping[str, Any]) -> list[State]:
     The states that are active in a snapshot, in document order.
 
     Raises:
-        InvalidSnapshot: A state is unknown or missing.
+        InvalidSnapshot: It is no mapping, or a state is unknown or missing.
     """
-    return [
-        machine.states[index] for index in indices(_read_value(machine.root, snapshot.get("value"), "value"))
-    ]
+    value = _mapping(snapshot).get("value")
+    return [machine.states[index] for index in indices(_read_value(machine.root, value, "value"))]
 
 
 def value_of(state: State, configuration: int) -> Any:
@@ -112,6 +110,12 @@ def value_of(state: State, configuration: int) -> Any:
         if configuration & child.bit:
             return {child.key: value_of(child, configuration)} if child.children else child.key
     return {}
+
+
+def _mapping(snapshot: object) -> Mapping[str, Any]:
+    if not isinstance(snapshot, Mapping):
+        raise InvalidSnapshot("(root)", f"a snapshot is a mapping, not {type(snapshot).__name__}")
+    return cast("Mapping[str, Any]", snapshot)
 
 
 def _read_value(state: State, value: Any, path: str) -> int:
@@ -157,10 +161,20 @@ def _read_history(machine: Machine, recorded: Any) -> dict[int, int]:
         for index, item in enumerate(cast("list[Any]", states)):
             name = cast("Mapping[str, Any]", item).get("id") if isinstance(item, Mapping) else item
             state = machine.ids.get(name) if isinstance(name, str) else None
-            if state is None or not node.parent.below & state.bit:
+            if state is None or state.kind is Kind.HISTORY or not node.parent.below & state.bit:
                 raise InvalidSnapshot(
                     at(path, index), f"there is no state {name!r} inside {node.parent.id!r}"
                 )
             mask |= state.bit
+        _check_recorded([machine.states[index] for index in indices(mask)], path)
         history[node.index] = mask
     return history
+
+
+def _check_recorded(states: list[State], path: str) -> None:
+    """States that were active at once when they were recorded may not be so any more in a definition that changed."""
+    try:
+        check_together(states, path)
+    except InvalidMachine as error:
+        names = ", ".join(repr(state.id) for state in states)
+        raise InvalidSnapshot(path, f"{names} cannot be active together") from error

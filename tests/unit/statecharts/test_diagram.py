@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from pyarvo.errors import InvalidSnapshot
@@ -159,6 +162,12 @@ def test_a_machine_of_one_state_can_be_drawn() -> None:
     assert to_text(machine, snapshot) == "> one\n      X -> (stays) / emit y\n"
     assert "s0 --> s0 : X / emit y" in to_mermaid(machine, snapshot)
     assert '"one" -> "one" [label="X / emit y"];' in to_dot(machine, snapshot)
+
+
+@pytest.mark.parametrize("draw", [to_mermaid, to_dot, to_text])
+def test_what_is_no_snapshot_is_refused(draw: Callable[[Machine, Any], str]) -> None:
+    with pytest.raises(InvalidSnapshot, match="not str"):
+        draw(MACHINE, "check")
 
 
 def test_a_snapshot_of_another_machine_is_refused() -> None:

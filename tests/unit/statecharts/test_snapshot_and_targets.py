@@ -61,6 +61,9 @@ def test_a_snapshot_has_the_shape_that_xstate_persists() -> None:
         ({"historyValue": {"m.a.h": [{"id": "m.a.z"}]}}, "historyValue['m.a.h'][0]"),
         ({"historyValue": {"m.a.h": [{"id": "m.b"}]}}, "historyValue['m.a.h'][0]"),
         ({"historyValue": {"m.a.h": [{"id": "m.a.x"}, 1]}}, "historyValue['m.a.h'][1]"),
+        ({"historyValue": {"m.a.h": [{"id": "m.a.h"}]}}, "historyValue['m.a.h'][0]"),
+        ({"historyValue": {"m.a.h": [{"id": "m.a.x"}, {"id": "m.a.y"}]}}, "historyValue['m.a.h']"),
+        ({"historyValue": {None: []}}, "historyValue[None]"),
     ],
 )
 def test_a_snapshot_of_something_else_is_refused_with_its_path(changed: dict[str, Any], path: str) -> None:
