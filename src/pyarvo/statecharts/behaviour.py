@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
-from pyarvo.errors import InvalidContext, InvalidEvent, InvalidMachine
+from pyarvo.errors import ConfigViolation, InvalidContext, InvalidEvent, InvalidMachine
 from pyarvo.statecharts.actions import Assign, Emit, EnqueueArvoEvent, Raise
 from pyarvo.statecharts.definition import at, check_keys, one_or_many
 from pyarvo.statecharts.events import as_event
@@ -109,7 +109,7 @@ class Behaviour:
             return lambda run: run.configuration & mask == mask
         if callable(spec):
             test = call_with(spec, path)
-            return lambda run: bool(test(run.context, run.event, params(run)))
+            return lambda run: _truth(test(run.context, run.event, params(run)), path)
         raise InvalidMachine(path, f"a guard is a name, a mapping or a callable, not {type(spec).__name__}")
 
     def _parts(self, guards: tuple[Any, ...], path: str) -> tuple[Guard, ...]:
@@ -133,9 +133,32 @@ class Behaviour:
             child = parent.child(key)
             if child is None or child.kind is Kind.HISTORY:
                 raise InvalidMachine(path, f"state_in: there is no state {key!r} inside {parent.key!r}")
-            nested: dict[str, Any] = {inner: {}} if isinstance(inner, str) else inner
-            mask |= child.bit | self._value_mask(child, nested, path)
+            nested: Any = {inner: {}} if isinstance(inner, str) else inner
+            if not isinstance(nested, Mapping):
+                raise InvalidMachine(
+                    path, f"state_in: {key!r} has a text or a mapping inside, not {type(inner).__name__}"
+                )
+            mask |= child.bit | self._value_mask(child, cast("Mapping[str, Any]", nested), path)
         return mask
+
+
+def _truth(answer: Any, path: str) -> bool:
+    """Whether a guard holds. What is to be awaited would count as true, whatever came of it."""
+    if answer is True or answer is False:
+        return answer
+    _refuse_awaitable(answer, path)
+    return bool(answer)
+
+
+def _refuse_awaitable(answer: Any, path: str) -> None:
+    """A callable may hand back what an async one made, which can only be seen when it runs."""
+    if not inspect.isawaitable(answer):
+        return
+    if inspect.iscoroutine(answer):
+        answer.close()  # else it warns that nobody awaited it, beside the error that says so
+    raise ConfigViolation(
+        f"the callable at {path} returned something to await; the callables of a machine are synchronous"
+    )
 
 
 def call_with(function: Callable[..., Any], path: str) -> Callable[[Any, Any, Any], Any]:
@@ -244,12 +267,14 @@ def _bind_action(spec: Any, params: Deferred, path: str) -> Action:
         return lambda run: run.internal.append(as_event(raised(run)))
     if callable(spec):
         effect = call_with(spec, path)
-        return lambda run: _discard(effect(run.context, run.event, params(run)))
+
+        def take_effect(run: Run) -> None:
+            result = effect(run.context, run.event, params(run))
+            if result is not None:
+                _refuse_awaitable(result, path)
+
+        return take_effect
     raise InvalidMachine(path, f"an action is a name, a mapping or a callable, not {type(spec).__name__}")
-
-
-def _discard(_result: Any) -> None:
-    """An effect's result means nothing."""
 
 
 def _bind_assign(spec: Assign, params: Deferred, path: str) -> Action:

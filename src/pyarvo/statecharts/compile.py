@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from pyarvo.errors import InvalidContext, InvalidMachine
+from pyarvo.numeric import is_integer
 from pyarvo.statecharts.actions import Assign, Emit, EnqueueArvoEvent, Raise
 from pyarvo.statecharts.behaviour import RESERVED_ACTIONS, Behaviour, arity, call_with, label_of
 from pyarvo.statecharts.definition import (
@@ -80,8 +81,10 @@ class Machine:
         """
         _check_names(actions or {}, "actions", (Assign, Emit, EnqueueArvoEvent, Raise))
         _check_names(guards or {}, "guards", (And, Or, Not, StateIn))
-        if max_microsteps < 1:
-            raise InvalidMachine("max_microsteps", f"must be at least 1, not {max_microsteps}")
+        if not is_integer(max_microsteps) or max_microsteps < 1:
+            raise InvalidMachine(
+                "max_microsteps", f"must be an integer of at least 1, not {max_microsteps!r}"
+            )
         self.config = cast("Mapping[str, Any]", config)
         self.states = tuple(build_tree(config))
         self.root = self.states[0]
@@ -264,6 +267,8 @@ def _context_factory(value: Any) -> Callable[[Any], Any]:
 
 
 def _check_names(table: Mapping[str, Any], option: str, data: tuple[type, ...]) -> None:
+    if not isinstance(table, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign
+        raise InvalidMachine(option, f"must map names to {option}, not be a {type(table).__name__}")
     for name, value in table.items():
         path = at(option, str(name))
         if name in RESERVED_ACTIONS and option == "actions":

@@ -34,6 +34,10 @@ async def waits(_context: Any) -> bool:
     return False
 
 
+async def async_value() -> int:
+    return 1
+
+
 class Waits:
     async def __call__(self, _context: Any) -> None: ...
 
@@ -269,6 +273,19 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "a text or a state value, not int",
     ),
     (
+        "state_in of a value that ends in nothing",
+        a(always={"guard": state_in({"a": None})}),
+        "states.a.always.guard",
+        "a text or a mapping inside, not NoneType",
+    ),
+    ("a type without a hash", a(type=["atomic"]), "states.a.type", "['atomic'] is none of atomic, compound"),
+    (
+        "a member of the context that is no text",
+        a(entry=assign(cast("Any", {None: async_value}))),
+        "states.a.entry[None]",
+        "synchronous",
+    ),
+    (
         "a target and one inside it",
         {
             "initial": "a",
@@ -339,9 +356,10 @@ def test_guards_made_of_themselves_are_refused() -> None:
         Machine(a(always={"guard": "g"}), guards={"g": not_("h"), "h": and_("g")})
 
 
-def test_the_bound_of_microsteps_is_at_least_one() -> None:
+@pytest.mark.parametrize("bound", [0, 1.5, "5", None])
+def test_the_bound_of_microsteps_is_at_least_one(bound: Any) -> None:
     with pytest.raises(InvalidMachine) as caught:
-        Machine({}, max_microsteps=0)
+        Machine({}, max_microsteps=bound)
     assert caught.value.path == "max_microsteps"
 
 
@@ -394,3 +412,10 @@ def test_states_that_nothing_leads_to_are_known() -> None:
         }
     )
     assert machine.unreachable == ("states.b.states.island", "states.b.states.shore")
+
+
+@pytest.mark.parametrize("option", ["actions", "guards"])
+def test_implementations_are_given_by_name(option: str) -> None:
+    with pytest.raises(InvalidMachine, match="must map names to") as caught:
+        Machine({}, **cast("Any", {option: [len]}))
+    assert caught.value.path == option

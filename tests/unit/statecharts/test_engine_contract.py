@@ -10,6 +10,7 @@ import pytest
 
 from pyarvo.errors import (
     ArvoError,
+    ConfigViolation,
     EndlessLoop,
     ExecutionViolation,
     InvalidContext,
@@ -473,3 +474,16 @@ class Unsigned:
 def test_callables_without_a_signature_are_called_with_context_and_event() -> None:
     machine = Machine({"context": {"n": 7}, "entry": assign(Unsigned())})
     assert step(machine, None).snapshot["context"]["got"] == [7, "xstate.init"]
+
+
+async def later() -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    "transition", [{"target": "b", "guard": lambda: later()}, {"target": "b", "actions": lambda: later()}]
+)
+def test_what_is_to_be_awaited_is_no_answer_of_a_guard_or_an_action(transition: Any) -> None:
+    machine = Machine({"initial": "a", "states": {"a": {"on": {"X": transition}}, "b": {}}})
+    with pytest.raises(ConfigViolation, match=r"states\.a\.on\.X.* returned something to await"):
+        step(machine, step(machine, None).snapshot, "X")
