@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from pyarvo.errors import InvalidOption, MemoryUnavailable, WriteOutcomeUnknown
+from pyarvo.errors import InvalidOption, LeaseLost, MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory import Lease, LeasedMachineMemory, LeasedMemory, MemoryOptions, SimpleMachineMemory, Step
 from pyarvo.memory.adapted import leased
 from pyarvo.memory.contract import Record
@@ -220,6 +220,8 @@ def test_a_plan_keeps_to_its_verbs_and_its_number() -> None:
         ({"kinds": []}, "kinds"),
         ({"longest_s": -1.0}, "longest_s"),
         ({"verbs": ["erase"]}, "verbs"),
+        ({"most": -1}, "most"),
+        ({"kinds": ["lost"]}, "kind"),
     ],
 )
 def test_a_plan_refuses_what_it_cannot_do(options: dict[str, Any], named: str) -> None:
@@ -233,6 +235,29 @@ def test_scripts_and_faults_refuse_what_they_cannot_do() -> None:
         Script({"erase": []})
     with pytest.raises(InvalidOption, match="delay_s"):
         Fault(K.SLOW, -1.0)
+    with pytest.raises(InvalidOption, match="of commit must be a list"):
+        Script({"commit": cast("Any", K.SLOW)})
+    with pytest.raises(InvalidOption, match=r"must be one of error_before, .* is 'lost'"):
+        Script({"commit": [cast("Any", "lost")]})
+
+
+async def test_a_kind_may_be_given_by_its_name() -> None:
+    inner = FourVerbs()
+    memory = FaultyMemory(inner, Script({"write": [Fault(cast("Any", "reply_lost"))]}))
+    with pytest.raises(WriteOutcomeUnknown):
+        await memory.write("a", {"n": 1})
+    assert "a" in inner.records
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FaultKind if APPLIED[kind] and kind is not K.SLOW])
+async def test_a_refusal_is_an_answer_too_and_is_not_heard(kind: FaultKind) -> None:
+    inner = SimpleMachineMemory(lock_attempts=1)
+    memory = leased(FaultyMemory(inner, Script({"commit": [kind]})))
+    lease = await granted(memory)
+    await inner.force_release("a", reason="test")
+    assert await outcome(memory.commit(lease, {"n": 1})) is said(kind, "commit")
+    with pytest.raises(LeaseLost):
+        await memory.commit(lease, {"n": 1})
 
 
 # --- in front of the store ------------------------------------------------------------------------------------

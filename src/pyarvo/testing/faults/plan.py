@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import Any, Final, Protocol
 
-from pyarvo.errors import InvalidOption, MemoryUnavailable, WriteOutcomeUnknown
+from pyarvo.errors import InvalidOption, MemoryUnavailable, NotApplied, RecordCorrupt, WriteOutcomeUnknown
 
 __all__ = ["VERBS", "Fault", "FaultKind", "Injected", "Plan", "RandomPlan", "Script", "suffer"]
 
@@ -54,7 +55,7 @@ class Fault:
     One fault.
 
     Attributes:
-        kind: What happens.
+        kind: What happens: a `FaultKind` or its name.
 
         delay_s: How long TIME_OUT and REPLY_LOST wait for the answer that does not come, and SLOW before it calls;
             seconds, 0.0 or more.
@@ -67,6 +68,10 @@ class Fault:
     error: Exception | None = None
 
     def __post_init__(self) -> None:
+        try:  # a name would pass for its kind here and there, and not everywhere
+            object.__setattr__(self, "kind", FaultKind(self.kind))
+        except ValueError as error:
+            raise InvalidOption("kind", f"must be one of {', '.join(FaultKind)}, is {self.kind!r}") from error
         if not self.delay_s >= 0.0:
             raise InvalidOption("delay_s", f"must be 0.0 seconds or more, is {self.delay_s!r}")
 
@@ -96,13 +101,16 @@ class Script:
         faults: By verb; None lets one call through. A bare `FaultKind` is a fault without delay.
 
     Raises:
-        InvalidOption: A verb is unknown.
+        InvalidOption: A verb is unknown, or what it has is no list of faults.
     """
 
     def __init__(self, faults: Mapping[str, Sequence[Fault | FaultKind | None]]) -> None:
         _check_verbs(faults)
+        for verb, listed in faults.items():
+            if isinstance(listed, str):  # a kind of fault is a text too
+                raise InvalidOption("faults", f"of {verb} must be a list, is {listed!r}")
         self._left = {
-            verb: [Fault(one) if isinstance(one, FaultKind) else one for one in listed]
+            verb: [one if one is None or isinstance(one, Fault) else Fault(one) for one in listed]
             for verb, listed in faults.items()
         }
 
@@ -156,10 +164,12 @@ class RandomPlan:
             raise InvalidOption("kinds", "must name at least one kind of fault")
         if not longest_s >= 0.0:
             raise InvalidOption("longest_s", f"must be 0.0 seconds or more, is {longest_s!r}")
+        if most is not None and most < 0:
+            raise InvalidOption("most", f"must be 0 or more, is {most!r}")
         _check_verbs(verbs)
         self.seed = seed
         self._rate = rate
-        self._kinds = tuple(kinds)
+        self._kinds = tuple(Fault(kind).kind for kind in kinds)
         self._verbs = frozenset(verbs)
         self._longest_s = longest_s
         self._left = most
@@ -200,16 +210,16 @@ async def suffer(fault: Fault, verb: str, id: str, proceed: Callable[[], Awaitab
         case FaultKind.CANCEL_BEFORE:
             return await _cancelled()
         case FaultKind.CANCEL_AFTER:
-            await proceed()
+            await _unheard(proceed)
             return await _cancelled()
         case FaultKind.ERROR_BEFORE:
             words = "the store was not reached"
         case FaultKind.ERROR_AFTER:
-            await proceed()
+            await _unheard(proceed)
             words = "the connection broke before the answer came"
         case FaultKind.TIME_OUT | FaultKind.REPLY_LOST:
             if fault.kind is FaultKind.REPLY_LOST:
-                await proceed()
+                await _unheard(proceed)
             await asyncio.sleep(fault.delay_s)
             words = f"no answer within {fault.delay_s:.3g} s"
     if fault.error is not None:
@@ -219,6 +229,12 @@ async def suffer(fault: Fault, verb: str, id: str, proceed: Callable[[], Awaitab
     if verb in _CHANGE and fault.kind is not FaultKind.ERROR_BEFORE:
         raise WriteOutcomeUnknown(f"injected: {words}", id=id, operation=verb)
     raise MemoryUnavailable(f"injected: {words}", id=id, operation=verb)
+
+
+async def _unheard(proceed: Callable[[], Awaitable[Any]]) -> None:
+    """Make the call. What the store answers does not come, and a refusal is such an answer."""
+    with suppress(NotApplied, RecordCorrupt):
+        await proceed()
 
 
 async def _cancelled() -> None:
