@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -211,10 +213,28 @@ async def test_a_server_that_is_not_there_looks_like_one() -> None:
         assert await one.is_reset()
 
 
+async def test_who_waits_for_a_silent_server_is_cut_off_when_the_proxy_closes() -> None:
+    with ExitStack() as sockets:
+        full = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # nobody accepts them, so that whoever comes next is not answered
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        async with TcpProxy(full.getsockname()[1]) as proxy:
+            before = asyncio.all_tasks()
+            reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+            await until(lambda: bool(asyncio.all_tasks() - before))
+        async with asyncio.timeout(5):
+            with suppress(ConnectionError):
+                assert await reader.read(1) == b""
+        writer.close()
+
+
 def test_targets() -> None:
     for target in (("localhost", 6379), "localhost:6379", 6379):
         assert TcpProxy(target).port == 0
-    for target in ("localhost", "localhost:redis"):
+    wrong_targets: list[Any] = ["localhost", "localhost:redis", ("localhost", None), ("localhost", 1, 2)]
+    for target in wrong_targets:
         with pytest.raises(InvalidOption, match="must be host and port"):
             TcpProxy(target)
     for wrong in (lambda: TcpProxy(1).lose_replies(-1), lambda: TcpProxy(1).delay(-1.0)):

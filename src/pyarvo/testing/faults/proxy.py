@@ -175,6 +175,9 @@ class TcpProxy:
         except OSError:  # the server is not there: who connected finds the line cut
             writer.transport.abort()
             return
+        except asyncio.CancelledError:  # the proxy is closed meanwhile
+            writer.transport.abort()
+            raise
         link = _Link(writer, back)
         self._links.add(link)
         self._made += 1
@@ -258,10 +261,10 @@ class _Link:
 def _address(target: tuple[str, int] | str | int) -> tuple[str, int]:
     if isinstance(target, int):
         return _LOOPBACK, target
-    host, port = target.rpartition(":")[::2] if isinstance(target, str) else target
     try:
+        host, port = target.rpartition(":")[::2] if isinstance(target, str) else target
         number = int(port)
-    except ValueError as exc:
+    except (TypeError, ValueError) as exc:
         raise InvalidOption("target", f"must be host and port, is {target!r}") from exc
     if not host:
         raise InvalidOption("target", f"must be host and port, is {target!r}")
