@@ -93,11 +93,23 @@ class VirtualClock:
                 "event loop", f"must be asyncio's own, with a selector; is {type(loop).__name__}"
             )
         patch = _Patch(self, loop, selector)
-        loop.time, selector.select, loop.run_in_executor = patch.time, patch.select, patch.run_in_executor
+        patched: tuple[tuple[Any, str], ...] = (
+            (loop, "time"),
+            (selector, "select"),
+            (loop, "run_in_executor"),
+        )
+        # Of virtual time around this one, if there is any.
+        before: list[Any] = [owner.__dict__.get(name) for owner, name in patched]
+        for owner, name in patched:
+            setattr(owner, name, getattr(patch, name))
         try:
             yield
         finally:
-            del loop.time, selector.select, loop.run_in_executor
+            for (owner, name), outer in zip(patched, before, strict=True):
+                if outer is None:
+                    delattr(owner, name)
+                else:
+                    setattr(owner, name, outer)
 
 
 class _Patch:

@@ -154,6 +154,15 @@ async def test_real_time_comes_back() -> None:
     assert "time" not in vars(loop)
 
 
+async def test_virtual_time_inside_virtual_time_gives_the_outer_one_back(pyarvo_clock: VirtualClock) -> None:
+    async def month() -> None:
+        await asyncio.sleep(30 * DAY_S)
+
+    await pyarvo_clock.wrapped(month)()
+    await asyncio.sleep(30 * DAY_S)
+    assert pyarvo_clock.elapsed_s == pytest.approx(60 * DAY_S)
+
+
 def test_it_needs_a_loop_with_a_selector_and_goes_forward_only() -> None:
     with pytest.raises(RuntimeError), VirtualClock().installed():
         pass
