@@ -39,7 +39,7 @@ class ArvoStep:
     Attributes:
         input: The event, or a function that makes it of the events of the step before (of the first step: of none).
 
-        expected_events: Told the events that came out; false, or an AssertionError, fails the step.
+        expected_events: Told the events that came out; false, or an error, fails the step.
 
         expected_error: Told the error that was raised; without it an error fails the step, and with it none does.
     """
@@ -219,6 +219,8 @@ def _expect(predicate: Callable[[Any], object], given: object, message: str) -> 
         met = predicate(given)
     except AssertionError as failed:
         raise ScenarioFailed(f"{message}: {failed}") from failed
+    except Exception as failed:  # such as `events[0]` where none came
+        raise ScenarioFailed(f"{message}: {failed!r}") from failed
     if not met and met is not None:  # a function of assertions returns None
         raise ScenarioFailed(message)
 

@@ -147,6 +147,23 @@ async def test_a_repeated_case_passes_by_its_share(threshold: float, passes: boo
     assert "step 1, run 1 of 8: raised LookupError" in str(caught.value)
 
 
+@pytest.mark.parametrize(("threshold", "passes"), [(50.0, True), (51.0, False)])
+async def test_an_expectation_that_finds_no_events_is_not_met(threshold: float, passes: bool) -> None:
+    numbers = count()
+
+    async def half(given: arvo.ArvoEvent) -> list[arvo.ArvoEvent]:
+        return [given] if next(numbers) % 2 else []
+
+    step = ArvoStep(input=event(1), expected_events=lambda events: events[0].data == {"n": 1})
+    case = ArvoCase(name="half", steps=[step], repeat=Repeat(times=4, success_threshold=threshold))
+    suite = ArvoSuite(config=ArvoConfig(run=half), cases=[case])
+    if passes:
+        assert await run_arvo_test_suites(suite) == 1
+        return
+    with pytest.raises(ScenarioFailed, match=r"step 1, run 1 of 4: other events .* than \[\]: IndexError"):
+        await run_arvo_test_suites(suite)
+
+
 async def test_a_mistake_in_a_suite_is_no_failed_run() -> None:
     def wrong(_: Sequence[arvo.ArvoEvent]) -> arvo.ArvoEvent:
         raise KeyError("typo")
