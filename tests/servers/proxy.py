@@ -60,10 +60,10 @@ class Proxy:
             try:
                 await asyncio.wait((there, here), return_when=asyncio.FIRST_COMPLETED)
             finally:
+                far_writer.close()
                 for pump in (there, here):
                     pump.cancel()
                 await asyncio.gather(there, here, return_exceptions=True)
-                far_writer.close()
         finally:
             writer.close()
             self._tasks.discard(task)

@@ -255,7 +255,8 @@ class _Link:
         """Wait until both are closed, and what was to be sent is."""
         for writer in self._writers:
             with suppress(OSError):
-                await writer.wait_closed()
+                # Shielded: all who wait share one future, which would be cancelled with the first of them.
+                await asyncio.shield(writer.wait_closed())
 
 
 def _address(target: tuple[str, int] | str | int) -> tuple[str, int]:
