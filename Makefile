@@ -29,7 +29,7 @@ demo: $(VENV)/.run ## a workflow of five services; two workers are killed on the
 	$(BIN)/pyarvo demo
 
 test: $(VENV)/.test ## all tests
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: $(VENV)/.check ## format, lint, layers, types
 	$(BIN)/ruff format --check
