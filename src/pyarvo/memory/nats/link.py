@@ -31,6 +31,7 @@ _CONNECT_S: Final = 2.0
 _PING_S: Final = 5
 _WAIT_S: Final = 0.05
 _AGAIN_S: Final = 1.0
+_ELECTION_S: Final = 1.0
 _WATCH_S: Final = 0.02
 
 _REFUSED: Final = re.compile(r'permissions violation for publish to "([^"]*)"')
@@ -152,7 +153,7 @@ class Link:
         until = self.loop.time() + within_s
         while True:
             left_s = until - self.loop.time()
-            (answer,) = await self.exchange((ask,), min(left_s, _AGAIN_S))
+            (answer,) = await self._answered((ask,), min(left_s, _AGAIN_S))
             if answer is not Silence.TIMED_OUT or left_s <= _AGAIN_S:
                 return answer
 
@@ -164,7 +165,22 @@ class Link:
             MemoryUnavailable: There is no connection and none could be made; nothing was sent.
         """
         await self.connected()
-        return await self.exchange(asks, within_s)
+        return await self._answered(asks, within_s)
+
+    async def _answered(self, asks: tuple[Ask, ...], within_s: float) -> list[Answer]:
+        """As `exchange`; what nobody took was not stored, and is sent again while a new leader may be elected."""
+        until = self.loop.time() + within_s
+        answers = await self.exchange(asks, within_s)
+        patient = min(until, self.loop.time() + _ELECTION_S)
+        while self.loop.time() < patient:
+            untaken = [n for n, answer in enumerate(answers) if answer is Silence.NO_RESPONDERS]
+            if not untaken:
+                break
+            await asyncio.sleep(_WAIT_S)
+            again = await self.exchange(tuple(asks[n] for n in untaken), max(0.0, until - self.loop.time()))
+            for n, answer in zip(untaken, again, strict=True):
+                answers[n] = answer
+        return answers
 
     async def exchange(self, asks: tuple[Ask, ...], within_s: float) -> list[Answer]:
         """As `ask_all`, over the connection as it is: for what is asked while connecting."""
