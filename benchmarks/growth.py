@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.crowd import One, Record, at_step, crowd, record_of
-from benchmarks.turns import Row, Window, Work, show, window
+from benchmarks.turns import Row, Window, Work, row_of, show, window
 from pyarvo.memory import LeasedMemory, Step, open_memory
 from trials.backends import BACKENDS, opened
 
@@ -112,21 +112,8 @@ async def _compared(
             mine.append(own)
     medians = [[statistics.median(each.latencies_s) for each in ways] for ways in (mine, theirs)]
     ratios = [near / own for own, near in zip(*medians, strict=True)]
-    latencies = sorted(latency for each in mine for latency in each.latencies_s)
-    row = Row(
-        what,
-        against,
-        statistics.median(ratios),
-        target,
-        statistics.median(each.rate for each in mine),
-        statistics.median(each.rate for each in theirs),
-        statistics.median(medians[0]) * 1e6,
-        latencies[int(len(latencies) * 0.99)] * 1e6,
-        statistics.median(each.cpu_s / each.units for each in mine) * 1e6,
-        statistics.median(each.servers_cpu_s / each.units for each in mine) * 1e6,
-        statistics.median(each.written / each.units for each in mine),
-        notes or {},
-    )
+    row = row_of(what, against, statistics.median(ratios), target=target, mine=mine, theirs=theirs)
+    row.notes |= notes or {}
     show(row)
     return row
 

@@ -105,11 +105,26 @@ async def compare(
         mine.append(middle)
         theirs.append(after)
         before = after
+    row = row_of(what, against, statistics.median(ratios), target=target, mine=mine, theirs=theirs)
+    show(row)
+    return row
+
+
+def row_of(
+    what: str,
+    against: str,
+    ratio: float,
+    *,
+    target: float | None,
+    mine: list[Window],
+    theirs: list[Window],
+) -> Row:
+    """A comparison by *ratio*, with the medians of its windows."""
     latencies = sorted(latency for each in mine for latency in each.latencies_s)
-    row = Row(
+    return Row(
         what,
         against,
-        statistics.median(ratios),
+        ratio,
         target,
         statistics.median(each.rate for each in mine),
         statistics.median(each.rate for each in theirs),
@@ -119,8 +134,6 @@ async def compare(
         statistics.median(each.servers_cpu_s / each.units for each in mine) * 1e6,
         statistics.median(each.written / each.units for each in mine),
     )
-    show(row)
-    return row
 
 
 def show(row: Row) -> None:
