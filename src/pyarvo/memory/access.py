@@ -39,20 +39,6 @@ _MAX_BATCH: Final = 256
 R = TypeVar("R")
 
 
-class _Process:
-    """This process, another one after a fork: noted, because `os.getpid` asks the kernel and every call looks."""
-
-    pid = os.getpid()
-
-    @classmethod
-    def forked(cls) -> None:
-        cls.pid = os.getpid()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Process.forked)
-
-
 class StoreAccess:
     """
     A backend, its options, and the way to it.
@@ -68,7 +54,7 @@ class StoreAccess:
         self._options = options
         self._codec = codec_of(options.codec)
         self._signals = Signals(backend.name)
-        self._pid = _Process.pid
+        self._pid = os.getpid()
         self._closed = False
         self._ending: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
@@ -94,8 +80,7 @@ class StoreAccess:
         return outcome
 
     async def _execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
-        """One round trip; a process that was forked behind Python's back, as its embedders may, is found here."""
-        self._check_process(os.getpid())
+        """One round trip."""
         on = active()
         if on is None:
             return await self._backend.execute(ops)
@@ -215,10 +200,11 @@ class StoreAccess:
     def _check_usable(self) -> None:
         if self._closed:
             raise MemoryClosed("this memory was closed; open another")
-        self._check_process(_Process.pid)
+        self._check_process()
 
-    def _check_process(self, pid: int) -> None:
-        if pid != self._pid:
+    def _check_process(self) -> None:
+        # Asked each time, not noted in a hook: a fork in C, as embedders of Python do it, runs none.
+        if os.getpid() != self._pid:
             raise MemoryClosed("this memory was opened before a fork; open another in the child")
 
 

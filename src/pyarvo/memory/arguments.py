@@ -51,7 +51,7 @@ def check_lease(lease: object, operation: str) -> None:
     raise InvalidRecord("lease", f"must be a Lease, is {what}", operation=operation)
 
 
-def check_labels(labels: object) -> Labels:
+def check_labels(labels: object) -> None:
     """
     What the option `labels_of` returned. A store that took other labels might not be able to read them.
 
@@ -67,7 +67,6 @@ def check_labels(labels: object) -> Labels:
         if not isinstance(label, str):
             raise InvalidOption("labels_of", f"must return text as {name}, returned {type(label).__name__}")
         _check_unicode("labels_of", label)
-    return labels
 
 
 def check_step(step: object) -> None:

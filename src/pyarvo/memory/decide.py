@@ -264,7 +264,7 @@ def decide(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
 
 
 def is_held(row: Row, now: float) -> bool:
-    """Whether a lease runs. Over when now >= until, and also when the clock was set back before the grant or last renewal (C4)."""
+    """Whether a lease runs. Over when now >= until, and when the clock was set back before its grant or renewal (C4)."""
     return row.granted_at <= now < row.until
 
 

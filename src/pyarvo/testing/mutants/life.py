@@ -26,5 +26,5 @@ class UsedAfterAFork(LeasedMemory):
 
     stores: ClassVar = ("memory", "redis")
 
-    def _check_process(self, pid: int) -> None:
+    def _check_process(self) -> None:
         """Whichever it is."""
