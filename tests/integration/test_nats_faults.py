@@ -20,7 +20,8 @@ from tests.servers.nats import NatsServer, cluster, running, settle
 from pyarvo.errors import MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory import Lease, LeasedMemory, Step
 from pyarvo.memory.nats import NatsMachineMemory, scan
-from pyarvo.memory.nats.link import Link
+from pyarvo.memory.nats.faults import Silence
+from pyarvo.memory.nats.link import Ask, Link
 
 
 @pytest.fixture(autouse=True)
@@ -365,6 +366,27 @@ async def test_a_connection_that_breaks_while_it_is_given_up_is_no_error_of_the_
         await link.close()
         assert driver.is_closed
         assert await memory.commit(lease, {"n": 1}) == 1
+
+
+async def test_what_nobody_takes_is_sent_again_while_somebody_may_come(server: NatsServer) -> None:
+    async with NatsMachineMemory(f"{server.url}/lost8") as memory:
+        await memory.ping()
+        backend: Any = memory._backend  # pyright: ignore[reportPrivateUsage]
+        link: Link = (await backend._store()).link
+        client: Any = Client()
+        await client.connect(server.url)
+
+        async def answer(message: Any) -> None:
+            await message.respond(b"taken")
+
+        with waited() as nobody:
+            assert await link.ask(Ask("elected"), 5.0) is Silence.NO_RESPONDERS
+        assert 0.9 < nobody.seconds < 3.0
+        asked = asyncio.create_task(link.ask(Ask("elected"), 5.0))
+        await asyncio.sleep(0.2)
+        await client.subscribe("elected", cb=answer)
+        assert await asked == b"taken"
+        await client.close()
 
 
 async def test_one_lost_answer_does_not_hold_up_the_others(server: NatsServer) -> None:
