@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError
 from pyarvo.contracts.system_error import SystemErrorData
 from pyarvo.errors import ContractViolation
 from pyarvo.events.dataschema import WILDCARD_VERSION, make_dataschema
-from pyarvo.events.json_text import classify, encode, find_fault
+from pyarvo.events.json_text import classify, encode, find_fault, is_json
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaMode
@@ -208,7 +208,7 @@ class VersionedArvoContract:
         if not isinstance(data, dict):  # a root model, or a serializer of the user's
             raise self._violation(type, [{"path": "data", "message": "must be an object"}])
         data = cast("dict[str, Any]", data)
-        if not classify(data):  # pydantic lets pass what JSON cannot hold: NaN, integers beyond 2^53 - 1
+        if not is_json(data):  # pydantic lets pass what JSON cannot hold: NaN, integers beyond 2^53 - 1
             path, message = find_fault(data, "data") or ("data", "is not JSON")
             raise self._violation(type, [{"path": path, "message": message}])
         return data

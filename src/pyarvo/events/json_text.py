@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Final, cast
 
 import msgspec
+import orjson
 
 __all__ = [
     "BIG_INTEGER",
@@ -23,6 +24,7 @@ __all__ = [
     "classify",
     "encode",
     "find_fault",
+    "is_json",
     "js_integers",
     "js_number",
     "js_numbers",
@@ -43,6 +45,10 @@ BIG_INTEGER: Final = f"integers beyond {MAX_INTEGER:,} (2^53 - 1) are not exact 
 # Paths in messages stay short, whatever keys a sender chose.
 _KEY_LENGTH = 40
 _PATH_LENGTH = 200
+
+# orjson goes 254 levels down; what stands in so many lists is refused when it has more than `MAX_DEPTH` itself.
+_LEVELS_LEFT: Final = 254 - MAX_DEPTH
+_STRICT: Final = orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 encode = msgspec.json.Encoder().encode
 """JSON bytes, compact; right for values without floats (see `js_numbers`)."""
@@ -92,6 +98,27 @@ def classify(value: dict[str, Any] | list[Any], depth: int = 1) -> int:
         elif t is not bool and item is not None:
             return NOT_JSON
     return kind
+
+
+def is_json(value: dict[str, Any]) -> bool:
+    """
+    Whether *value*, which has no other types than those of JSON, is JSON as `classify` finds it, many times as fast.
+
+    Args:
+        value: What pydantic wrote for JSON. Left to be found: floats that are not finite, integers beyond
+            2^53 - 1, half a surrogate pair, text of a derived type, and too many levels.
+    """
+    try:
+        raw = orjson.dumps(value, option=_STRICT)
+        if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+            deep: Any = value
+            for _ in range(_LEVELS_LEFT):
+                deep = [deep]
+            orjson.dumps(deep)
+    except orjson.JSONEncodeError:
+        return False
+    # A float that is not finite is written as null.
+    return b"null" not in raw or orjson.loads(raw) == value
 
 
 def find_fault(value: object, path: str) -> tuple[str, str] | None:

@@ -1,10 +1,11 @@
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyarvo.events.json_text import (
@@ -15,6 +16,7 @@ from pyarvo.events.json_text import (
     WITH_FLOATS,
     classify,
     find_fault,
+    is_json,
     js_integers,
     js_number,
 )
@@ -107,6 +109,31 @@ def test_the_quick_pass_and_the_search_agree(value: Any) -> None:
     assert (classify(value) == NOT_JSON) == (fault is not None)
     if fault is None:
         assert json.loads(json.dumps(value)) == value
+
+
+written = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(ALPHABET),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(ALPHABET), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(ALPHABET), written))
+@example({"a": MAX_INTEGER, "b": -MAX_INTEGER})
+@example({"a": MAX_INTEGER + 1})
+@example({"a": -MAX_INTEGER - 1})
+@example({"a": None, "b": math.nan})
+@example({"null": "null", "a": -0.0})
+def test_what_has_the_types_of_json_is_found_out_natively(value: Any) -> None:
+    assert is_json(value) == (classify(value) != NOT_JSON)
+
+
+@pytest.mark.parametrize("beside", [0, 300])
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH])
+def test_depth_is_bounded_natively_too(depth: int, beside: int) -> None:
+    value: dict[str, Any] = {"a": nested(depth), "b": [[]] * beside}
+    assert is_json(value) == (depth < MAX_DEPTH)
+    assert bool(classify(value)) == (depth < MAX_DEPTH)
 
 
 def test_floats_are_noticed_at_any_depth() -> None:

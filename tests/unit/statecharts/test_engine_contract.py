@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
+from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
@@ -336,6 +338,9 @@ def test_dots_belong_to_the_type() -> None:
         ({"a": [{"b": float("inf")}]}, "context.a[0].b", "inf has no JSON form"),
         ({"a": {1: 2}}, "context.a", "the key 1 is not a text"),
         ({"a": b"x"}, "context.a", "a bytes has no JSON form"),
+        ({"a": [10**30]}, "context.a[0]", "an integer of more than 64 bits"),
+        ({"a": "\ud800"}, "context.a", "half of a surrogate pair"),
+        ({"a": {"\ud800": 1}}, "context.a", "is not a text"),
     ],
 )
 def test_a_context_that_is_not_json_is_refused_with_its_path(value: Any, path: str, reason: str) -> None:
@@ -348,6 +353,26 @@ def test_a_context_that_is_not_json_is_refused_with_its_path(value: Any, path: s
         step(machine, None)
     assert caught.value.path == path
     assert reason in str(caught.value)
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+def test_a_context_has_the_plain_types_of_what_was_given() -> None:
+    given: dict[str, Any] = {"colour": Colour.RED, "ordered": OrderedDict(a=[1, 2.5, None, True, -0.0])}
+    made = step(Machine({"context": lambda: given}), None).snapshot["context"]
+    assert repr(made) == repr({"colour": "red", "ordered": {"a": [1, 2.5, None, True, -0.0]}})
+    assert [type(part) for part in made.values()] == [str, dict]
+
+
+@pytest.mark.parametrize("levels", [255, 256, 400])
+def test_a_context_that_is_nested_too_deep_is_refused(levels: int) -> None:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    with pytest.raises(InvalidContext, match="more than 200 levels"):
+        step(Machine({"context": lambda: value}), None)
 
 
 def test_a_context_that_contains_itself_is_refused() -> None:
