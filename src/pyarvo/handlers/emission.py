@@ -145,7 +145,8 @@ def read_domains(
                 f"default_event_emission_domains: no kind {kind!r}; there are {', '.join(defaults)}"
             )
         if not isinstance(domains, list | tuple) or not all(
-            domain is None or is_domain(domain) for domain in domains
+            domain is None or (isinstance(domain, str) and is_domain(domain))  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            for domain in domains
         ):
             raise ConfigViolation(
                 f"default_event_emission_domains: {kind!r} must be a list of domains (each {DOMAIN_RULE}, or None)"

@@ -364,7 +364,17 @@ async def test_the_error_event_is_not_a_functions_to_send(world: Any) -> None:
         await answering(world, {"type": "sys.com.calc.add.error", "data": told}).execute(world.request())
 
 
-@pytest.mark.parametrize("domains", [{"services": [None]}, {"emits": "audit"}, {"emits": ["No Domain"]}, 5])
+@pytest.mark.parametrize(
+    "domains",
+    [
+        {"services": [None]},
+        {"emits": "audit"},
+        {"emits": ["No Domain"]},
+        {"emits": [5]},
+        {"emits": [["audit"]]},
+        5,
+    ],
+)
 def test_default_domains_must_be_of_known_kinds(world: Any, domains: Any) -> None:
     with pytest.raises(ConfigViolation, match="default_event_emission_domains"):
         answering(world, SUCCESS, default_event_emission_domains=domains)
