@@ -58,6 +58,7 @@ def received(event: ArvoEvent, contract: VersionedArvoContract) -> ReceivedEvent
     """
     fields = asdict(event)
     fields["data"] = validated(event, contract)
+    fields["extensions"] = dict(event.extensions)
     checked = ReceivedEvent(**fields)
     vars(checked).update(contract=contract, raw=event.data)
     return checked

@@ -109,6 +109,18 @@ async def test_a_machine_gets_checked_data_and_the_record_the_event_as_it_came(
     assert record["events"]["consumed"]["data"] == {"parentSubject$$": None, "n": 3, "unknown": 1}
 
 
+async def test_what_a_machine_does_to_the_extensions_changes_no_record(world: Any, memory: Any) -> None:
+    def careless(init: ArvoEvent) -> Context:
+        init.extensions["tenant"] = "oops"
+        return {}
+
+    event = world.init(tenant="t1")
+    careful = machine(world, {"context": careless, "initial": "a", "states": {"a": {}}})
+    await orchestrator(world, memory, careful).execute(event)
+    assert event.extensions == {"tenant": "t1"}
+    assert (await memory.read(world.subject()))["events"]["consumed"]["tenant"] == "t1"
+
+
 async def test_a_workflow_runs_to_its_completion(world: Any, memory: Any) -> None:
     handler = orchestrator(world, memory)
     (asked,) = (await handler.execute(world.init())).events

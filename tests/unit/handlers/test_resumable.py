@@ -298,6 +298,17 @@ async def test_what_the_function_does_to_the_model_changes_no_record(world: Any,
     assert consumed["data"] == event.data == {"parentSubject$$": None, "nested": {"deep": {"n": 1}}}
 
 
+async def test_what_the_function_does_to_the_extensions_changes_no_record(world: Any, memory: Any) -> None:
+    async def careless(call: ResumableCall) -> None:
+        assert call.input is not None
+        call.input.extensions["tenant"] = object()  # pyright: ignore[reportArgumentType] - what must not be done
+
+    event = world.init(tenant="t1")
+    assert (await resumable(world, memory, careless).execute(event)).outcome is Outcome.RAN
+    assert event.extensions == {"tenant": "t1"}
+    assert (await memory.read(world.subject()))["events"]["consumed"]["tenant"] == "t1"
+
+
 @pytest.mark.parametrize(
     ("result", "says"),
     [
