@@ -66,6 +66,24 @@ async def test_the_model_is_made_of_the_data_as_it_came(world: Any) -> None:
     assert seen == [{"a": 1}, "k"]
 
 
+async def test_a_default_that_is_made_is_the_same_in_the_data_and_in_the_model(world: Any) -> None:
+    class Numbered(BaseModel):
+        a: int
+        number: uuid.UUID = Field(default_factory=uuid.uuid4)
+
+    seen: list[Any] = []
+
+    async def look(call: HandlerCall) -> None:
+        seen.extend([call.event.data["number"], str(call.event.parsed.number)])
+
+    contract = create_arvo_contract(
+        uri="#/calc/add", type="com.calc.add", versions={"1.0.0": {"accepts": Numbered, "emits": {}}}
+    )
+    handler = create_arvo_event_handler(contract=contract, executionunits=2, handler={"1.0.0": look})
+    await handler.execute(world.request(data={"a": 1}))
+    assert seen[0] == seen[1]
+
+
 async def test_an_answer_goes_back_with_what_the_request_carried(world: Any) -> None:
     event = world.request(
         redirectto="arvo.orc.job", accesscontrol="role:x", traceparent="00-a", tracestate="k=v", parentid="p"

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from pyarvo.contracts import create_arvo_orchestrator_contract
 from pyarvo.errors import ConfigViolation, ContractViolation, InvalidOption
@@ -296,6 +296,32 @@ async def test_what_the_function_does_to_the_model_changes_no_record(world: Any,
     assert (await handler.execute(event)).outcome is Outcome.RAN
     consumed = (await memory.read(world.subject()))["events"]["consumed"]
     assert consumed["data"] == event.data == {"parentSubject$$": None, "nested": {"deep": {"n": 1}}}
+
+
+async def test_what_a_validator_does_to_what_it_is_given_changes_no_record(world: Any, memory: Any) -> None:
+    class Renamed(BaseModel):
+        amount: int
+
+        @model_validator(mode="before")
+        @classmethod
+        def _rename(cls, data: dict[str, Any]) -> dict[str, Any]:
+            data["amount"] = data.pop("count")
+            return data
+
+    async def silent(call: ResumableCall) -> None:
+        assert call.input is not None
+        assert call.input.parsed.amount == call.input.data["amount"] == 1
+
+    contract = create_arvo_orchestrator_contract(
+        uri="#/orc/job", name="job", versions={"1.0.0": {"init": Renamed, "complete": Renamed}}
+    )
+    handler = create_arvo_resumable(
+        contracts={"self": contract, "services": {}}, memory=memory, handler={"1.0.0": silent}
+    )
+    event = world.init(data={"parentSubject$$": None, "count": 1})
+    assert (await handler.execute(event)).outcome is Outcome.RAN
+    consumed = (await memory.read(world.subject()))["events"]["consumed"]
+    assert consumed["data"] == event.data == {"parentSubject$$": None, "count": 1}
 
 
 async def test_what_the_function_does_to_the_extensions_changes_no_record(world: Any, memory: Any) -> None:
