@@ -123,7 +123,7 @@ class _MachineCore:
             outbox.send(emission)
         snapshot = result.snapshot
         if snapshot["status"] == "done":  # a done workflow takes no more events, so this happens once
-            outbox.complete(result.output or {})
+            outbox.complete(result.output)
         fields: Record = {
             "status": snapshot["status"],
             "value": snapshot["value"],

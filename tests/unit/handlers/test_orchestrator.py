@@ -379,6 +379,16 @@ async def test_a_state_that_the_machine_no_longer_has_is_a_config_violation(worl
     assert await memory.is_free(world.subject())
 
 
+@pytest.mark.parametrize("output", [[1], "x", 5, True, [], "", 0, False])
+async def test_an_output_that_is_no_object_is_a_contract_violation(
+    world: Any, memory: Any, output: Any
+) -> None:
+    ended = {"output": lambda: output, "initial": "a", "states": {"a": {"type": "final"}}}
+    with pytest.raises(ContractViolation, match=f"must be an object, not {type(output).__name__}"):
+        await orchestrator(world, memory, machine(world, ended)).execute(world.init())
+    assert await memory.read(world.subject()) is None
+
+
 # --- set-up --------------------------------------------------------------------------------------------------------
 
 
