@@ -115,12 +115,27 @@ def read_emission(raw: object) -> Asked:
         InvalidEvent: It is no mapping, a field is unknown, missing or of another type.
     """
     try:
-        return msgspec.convert(raw, Asked)
+        asked = msgspec.convert(raw, Asked)
     except msgspec.ValidationError as error:
         if isinstance(raw, Mapping) and "__extensions" in raw:  # the TypeScript system's name of the field
             fields = dict(cast("Mapping[str, Any]", raw))
             return read_emission({"extensions": fields.pop("__extensions"), **fields})
         raise InvalidEvent("emission", str(error)) from error
+    if asked.is_plain and type(asked.type) is str and asked.dataschema is None:
+        return asked
+    return _without_enums(asked)
+
+
+def _without_enums(asked: Asked) -> Asked:
+    """Events hold plain text; members of a `StrEnum`, which type checkers take for text, become that."""
+    fields = {name: _plain_text(getattr(asked, name)) for name in Asked.__struct_fields__}
+    if isinstance(asked.domain, list):
+        fields["domain"] = [_plain_text(domain) for domain in asked.domain]
+    return Asked(**fields)
+
+
+def _plain_text(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def read_domains(
@@ -151,7 +166,7 @@ def read_domains(
             raise ConfigViolation(
                 f"default_event_emission_domains: {kind!r} must be a list of domains (each {DOMAIN_RULE}, or None)"
             )
-    return {**defaults, **(given or {})}
+    return {**defaults, **{kind: [*map(_plain_text, domains)] for kind, domains in (given or {}).items()}}
 
 
 def check_executionunits(units: float) -> float:

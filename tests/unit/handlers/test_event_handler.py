@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -217,6 +218,15 @@ async def test_default_domains_can_be_set(world: Any) -> None:
     handler = answering(world, SUCCESS, default_event_emission_domains=domains)
     answers = (await handler.execute(world.request())).events
     assert [answer.domain for answer in answers] == ["audit", None]
+
+
+async def test_a_default_domain_may_be_a_member_of_an_enumeration(world: Any) -> None:
+    class Place(StrEnum):
+        AUDIT = "audit"
+
+    handler = answering(world, SUCCESS, default_event_emission_domains={"emits": [Place.AUDIT]})
+    (answer,) = (await handler.execute(world.request())).events
+    assert (type(answer.domain), answer.domain) == (str, "audit")
 
 
 @pytest.mark.parametrize("nothing", [None, [], {}])
