@@ -2,6 +2,7 @@ import datetime as dt
 import decimal
 import json
 import uuid
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -347,11 +348,21 @@ def test_defaults() -> None:
 
 
 def test_uri_fields_are_encoded_again_and_parentid_too() -> None:
-    made = event(source="a%20b", to="t o", redirectto="r é", parentid="p 1", dataschema="#/x/1.0.0")
+    made = event(source="a%20b", to="t o", redirectto="r é", parentid="p 1", dataschema="#/ä%20/1.0.0")
     assert made.source == "a%2520b"
     assert made.to == "t%20o"
     assert made.redirectto == "r%20%C3%A9"
     assert made.parentid == "p%201"
+    assert made.dataschema == "#/%C3%A4%2520/1.0.0"
+
+
+def test_members_of_an_enumeration_are_their_text() -> None:
+    class Name(StrEnum):
+        NAME = "com.a.b"
+
+    fields = ("source", "type", "subject", "to", "redirectto", "parentid", "domain", "dataschema", "id")
+    made = event(**dict.fromkeys(fields, Name.NAME)).to_dict()
+    assert [(type(made[name]), made[name]) for name in fields] == [(str, "com.a.b")] * len(fields)
 
 
 def test_extensions_are_copied() -> None:
