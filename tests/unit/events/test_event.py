@@ -271,6 +271,8 @@ def test_data_holds_only_json(value: Any, path: Any) -> None:
         ("time", "2026-01-01T00:00:00Z\n"),
         ("time", "2026-W01-1T00:00:00Z"),
         ("time", "2026-01-01T00:00:00+24:00"),
+        ("time", "2026-01-01T00:00:00+05"),
+        ("time", "2026-01-01T00:00.5Z"),
         ("time", 0),
         ("to", None),
         ("to", ""),
@@ -315,6 +317,14 @@ def test_custom_extensions_are_checked(extensions: Any, field: Any) -> None:
     with pytest.raises(InvalidEvent) as caught:
         event(extensions=extensions)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-01-02T03:04Z", "2026-01-02T03:04+05:30", "2026-01-02T03:04:05+0530", "2026-01-02T03:04:05.6-0800"],
+)
+def test_times_that_the_typescript_system_takes_come_back_as_they_are(time: str) -> None:
+    assert ArvoEvent.from_json(event_of(time=time).to_json()).time == time
 
 
 def test_the_class_encodes_nothing() -> None:
