@@ -11,12 +11,12 @@ from pyarvo.events.ids import create_arvo_event_id, new_id, utc_timestamp
 from pyarvo.events.uri import encode_uri
 from pyarvo.telemetry import active_trace
 
-__all__ = ["EventId", "IdChoice", "create_arvo_event"]
+__all__ = ["JS_SPACE", "EventId", "IdChoice", "create_arvo_event"]
 
 T = TypeVar("T")
 
 # What JavaScript's trim() takes away, which is not what str.strip() does.
-_JS_SPACE = (
+JS_SPACE = (
     "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
@@ -128,7 +128,7 @@ def _make_id(id: EventId | None) -> str:
         return _plain(id)
     match id:
         case {"deduplication": "DEVELOPER_MANAGED" | "ARVO_MANAGED" as way, "value": str(value)}:
-            value = value.strip(_JS_SPACE)
+            value = value.strip(JS_SPACE)
             if not value:
                 return new_id()
             return value if way == "DEVELOPER_MANAGED" else create_arvo_event_id(value)

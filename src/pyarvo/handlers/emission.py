@@ -13,6 +13,7 @@ from pyarvo.errors import ConfigViolation, InvalidEvent
 from pyarvo.events import ArvoEvent, EventId
 from pyarvo.events.domain import resolve_domain
 from pyarvo.events.event import known_event
+from pyarvo.events.factory import JS_SPACE
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
 from pyarvo.events.json_text import MAX_INTEGER
 from pyarvo.events.names import DOMAIN_RULE, is_domain
@@ -359,7 +360,7 @@ class Outbox:
 def _chosen_id(choice: str | dict[str, Any], derived: str) -> str:
     if isinstance(choice, str):
         return choice
-    value = str(choice.get("value") or "").strip()
+    value = str(choice.get("value") or "").strip(JS_SPACE)
     match choice.get("deduplication"):
         case "DEVELOPER_MANAGED":
             return value or derived

@@ -168,6 +168,12 @@ async def test_an_id_of_the_users_is_kept_in_every_domain(world: Any) -> None:
     assert [(answer.id, answer.domain) for answer in answers] == [("mine", "a"), ("mine", "b")]
 
 
+async def test_an_id_is_trimmed_as_javascript_trims(world: Any) -> None:
+    choice = {"deduplication": "DEVELOPER_MANAGED", "value": "\ufeff\u00a0mine\x1c\x85 "}
+    (answer,) = (await answering(world, {**SUCCESS, "id": choice}).execute(world.request())).events
+    assert answer.id == "mine\x1c\x85"
+
+
 async def test_a_managed_id_carries_its_value_and_is_made_again(world: Any) -> None:
     asked = {**SUCCESS, "id": {"deduplication": "ARVO_MANAGED", "value": "order-7"}}
     handler = answering(world, asked)
