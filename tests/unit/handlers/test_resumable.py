@@ -364,6 +364,32 @@ async def test_an_emission_that_no_event_can_be_is_a_failure(world: Any, memory:
     assert result.events[0].data["errorName"] == "InvalidEvent"
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"events": None},
+        {"events": {"expected": 5}},
+        {"events": {"expected": {"r": 5}}},
+        {"events": {"expected": {"r": [5]}}},
+    ],
+)
+async def test_a_record_of_another_form_is_a_config_violation_and_stays(
+    world: Any, memory: Any, damage: dict[str, Any]
+) -> None:
+    handler = resumable(world, memory, Script({"services": [ask(1)]}, None))
+    (request,) = (await handler.execute(world.init())).events
+    lease = await memory.inner.acquire(world.subject())
+    expected = damage["events"] and damage["events"]["expected"]
+    if isinstance(expected, dict):
+        damage = {"events": {"expected": {request.id: expected["r"]}}}
+    damaged = {**lease.data, **damage}
+    await memory.inner.commit(lease, damaged)
+    with pytest.raises(ConfigViolation, match="not written by a resumable"):
+        await handler.execute(world.answer(2, to=request))
+    assert await memory.read(world.subject()) == damaged
+    assert await memory.is_free(world.subject())
+
+
 async def test_versions_run_side_by_side(world: Any, memory: Any) -> None:
     old, new = Script({"context": {"v": 1}}), Script({"context": {"v": 2}})
     handler = resumable(world, memory, old, handler={"1.0.0": old, "2.0.0": new})
