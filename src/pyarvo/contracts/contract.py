@@ -28,6 +28,7 @@ __all__ = [
     "create_simple_arvo_contract",
     "is_model",
     "is_text",
+    "plain",
 ]
 
 RESERVED_PREFIX = "arvo.orc"
@@ -195,6 +196,7 @@ def create_simple_arvo_contract(
     """
     if not is_text(type):
         raise InvalidContract("type", f"{type!r} {TYPE_RULE}")
+    type = plain(type)
     check_versions(versions, "accepts", "emits")
     return create_arvo_contract(
         uri=uri,
@@ -247,6 +249,11 @@ def is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def plain(text: str) -> str:
+    """*text*, also of a member of an enumeration of texts: it is written into types, subjects and events."""
+    return str.__str__(text)
+
+
 def build_contract(
     *,
     uri: str,
@@ -272,15 +279,17 @@ def build_contract(
         raise InvalidContract("description", "must be text")
     if not versions:
         raise InvalidContract("versions", "must hold at least one")
+    uri, type, domain = plain(uri), plain(type), None if domain is None else plain(domain)
     frozen = MappingProxyType(check_metadata(metadata))
     built: dict[str, VersionedArvoContract] = {}
-    for version, parts in versions.items():
-        _check_version(version, parts)
+    for given, parts in versions.items():
+        _check_version(given, parts)
+        version = plain(given)
         built[version] = VersionedArvoContract(
             uri=uri,
             version=version,
             accepts=EventSchema(type, parts["accepts"]),
-            emits=MappingProxyType(dict(parts["emits"])),
+            emits=MappingProxyType({plain(emit): model for emit, model in parts["emits"].items()}),
             description=description,
             metadata=frozen,
             domain=domain,

@@ -152,8 +152,10 @@ class ArvoEventFactory:
             )
         event = create_arvo_event(**fields, subject=subject, type=type, data=data, dataschema=dataschema)
         parentid = fields.get("parentid")
-        # An id is sent as it is, so what names it must not be encoded, which create_arvo_event does.
-        return event if event.parentid == parentid else msgspec.structs.replace(event, parentid=parentid)
+        # What names an id or a contract must be as they are, and not encoded, which create_arvo_event does.
+        if (event.parentid, event.dataschema) == (parentid, dataschema):
+            return event
+        return msgspec.structs.replace(event, parentid=parentid, dataschema=dataschema)
 
 
 class ArvoOrchestratorEventFactory(ArvoEventFactory):

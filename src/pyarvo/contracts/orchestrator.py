@@ -16,6 +16,7 @@ from pyarvo.contracts.contract import (
     check_versions,
     is_model,
     is_text,
+    plain,
 )
 from pyarvo.contracts.version import ORCHESTRATOR_CONTRACT
 from pyarvo.errors import InvalidContract
@@ -65,6 +66,7 @@ def create_arvo_orchestrator_contract(
     """
     if not (is_text(name) and is_domain(name)):
         raise InvalidContract("name", DOMAIN_RULE)
+    name = plain(name)
     check_versions(versions, "init", "complete")
     init_type = f"{RESERVED_PREFIX}.{name}"
     complete_type = f"{init_type}.done"

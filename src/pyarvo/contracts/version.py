@@ -152,6 +152,20 @@ class VersionedArvoContract:
         """
         return self._dump(type, self._emit_schema(type), data)
 
+    def read(self, type: str, data: dict[str, Any]) -> tuple[BaseModel, dict[str, Any]]:
+        """
+        Check data of a consumed event: of the one that the handler accepts, or of one that it emits.
+
+        Returns:
+            The model, and the same as plain JSON, defaults applied: one that is made anew each time is the same in both.
+
+        Raises:
+            ContractViolation: It does not fit, or the contract has no such event.
+        """
+        schema = self.accepts.schema if type == self.accepts.type else self._emit_schema(type)
+        model = self._parse(type, schema, data)
+        return model, self._write(type, schema, model)
+
     def unknown_emit(self, type: str) -> ContractViolation:
         """Return the error that says this contract does not emit *type*."""
         return ContractViolation(
@@ -196,7 +210,9 @@ class VersionedArvoContract:
         raise self._violation(type, _faults(refused)) from refused
 
     def _dump(self, type: str, schema: type[BaseModel], given: object) -> dict[str, Any]:
-        model = self._parse(type, schema, given)
+        return self._write(type, schema, self._parse(type, schema, given))
+
+    def _write(self, type: str, schema: type[BaseModel], model: BaseModel) -> dict[str, Any]:
         try:
             # The contract's own serializer: an instance of a derived model has fields that the contract has not. Its
             # warnings are errors: an instance that was changed since it was made is not checked anew by pydantic.

@@ -41,7 +41,7 @@ WIRE_FIELDS: Final = frozenset(
 
 _REQUIRED = frozenset({"id", "source", "specversion", "type", "subject", "datacontenttype", "data", "time"})
 _TIME = re.compile(
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 )
 _EXTENSION_KEY = re.compile(r"[a-z0-9]+")
 # JavaScript lists the keys of an object that are array indexes first, in numeric order.

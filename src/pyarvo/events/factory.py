@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 from pyarvo.errors import InvalidEvent
 from pyarvo.events.event import ARVO_CONTENT_TYPE, ArvoEvent
@@ -11,10 +11,12 @@ from pyarvo.events.ids import create_arvo_event_id, new_id, utc_timestamp
 from pyarvo.events.uri import encode_uri
 from pyarvo.telemetry import active_trace
 
-__all__ = ["EventId", "IdChoice", "create_arvo_event"]
+__all__ = ["JS_SPACE", "EventId", "IdChoice", "create_arvo_event"]
+
+T = TypeVar("T")
 
 # What JavaScript's trim() takes away, which is not what str.strip() does.
-_JS_SPACE = (
+JS_SPACE = (
     "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
@@ -54,8 +56,8 @@ def create_arvo_event(
     """
     Make an event as the TypeScript system's `createArvoEvent` does.
 
-    `source`, `subject`, `to`, `redirectto` and `parentid` are encoded, also when they were encoded before: make
-    an event of wire fields with `ArvoEvent.from_dict`.
+    `source`, `subject`, `dataschema`, `to`, `redirectto` and `parentid` are encoded, also when they were encoded
+    before: make an event of wire fields with `ArvoEvent.from_dict`. Members of a `StrEnum` are their text.
 
     Args:
         source: Who sends it.
@@ -88,7 +90,7 @@ def create_arvo_event(
 
         datacontenttype: Holds "application/cloudevents+json" or "application/json".
 
-        dataschema: Encoded URI of contract and version.
+        dataschema: URI of contract and version.
 
         extensions: Custom extensions; copied.
 
@@ -101,10 +103,10 @@ def create_arvo_event(
     return ArvoEvent(
         id=_make_id(id),
         source=_encoded("source", source),
-        type=type,
+        type=_plain(type),
         subject=_encoded("subject", subject),
         datacontenttype=datacontenttype,
-        dataschema=dataschema,
+        dataschema=None if dataschema is None else _encoded("dataschema", dataschema),
         data=data,
         time=utc_timestamp() if time is None else time,
         to=_encoded("type", type) if to is None else _encoded("to", to),
@@ -114,7 +116,7 @@ def create_arvo_event(
         traceparent=traceparent,
         tracestate=tracestate,
         parentid=None if parentid is None else _encoded("parentid", parentid),
-        domain=domain,
+        domain=_plain(domain),
         extensions=_extensions(extensions) if extensions else {},
     )
 
@@ -123,10 +125,10 @@ def _make_id(id: EventId | None) -> str:
     if id is None:
         return new_id()
     if isinstance(id, str):
-        return id
+        return _plain(id)
     match id:
         case {"deduplication": "DEVELOPER_MANAGED" | "ARVO_MANAGED" as way, "value": str(value)}:
-            value = value.strip(_JS_SPACE)
+            value = value.strip(JS_SPACE)
             if not value:
                 return new_id()
             return value if way == "DEVELOPER_MANAGED" else create_arvo_event_id(value)
@@ -142,8 +144,13 @@ def _extensions(extensions: object) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", extensions))
 
 
+def _plain(value: T) -> T | str:
+    """*value*, as plain text where it is a member of an enumeration of texts."""
+    return str.__str__(value) if isinstance(value, str) else value
+
+
 def _encoded(field: str, value: str) -> str:
     try:
-        return encode_uri(value)
+        return encode_uri(str.__str__(value))
     except (TypeError, UnicodeEncodeError) as error:
         raise InvalidEvent(field, "must be Unicode text") from error

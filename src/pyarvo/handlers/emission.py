@@ -13,6 +13,7 @@ from pyarvo.errors import ConfigViolation, InvalidEvent
 from pyarvo.events import ArvoEvent, EventId
 from pyarvo.events.domain import resolve_domain
 from pyarvo.events.event import known_event
+from pyarvo.events.factory import JS_SPACE
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
 from pyarvo.events.json_text import MAX_INTEGER
 from pyarvo.events.names import DOMAIN_RULE, is_domain
@@ -115,12 +116,27 @@ def read_emission(raw: object) -> Asked:
         InvalidEvent: It is no mapping, a field is unknown, missing or of another type.
     """
     try:
-        return msgspec.convert(raw, Asked)
+        asked = msgspec.convert(raw, Asked)
     except msgspec.ValidationError as error:
         if isinstance(raw, Mapping) and "__extensions" in raw:  # the TypeScript system's name of the field
             fields = dict(cast("Mapping[str, Any]", raw))
             return read_emission({"extensions": fields.pop("__extensions"), **fields})
         raise InvalidEvent("emission", str(error)) from error
+    if asked.is_plain and type(asked.type) is str and asked.dataschema is None:
+        return asked
+    return _without_enums(asked)
+
+
+def _without_enums(asked: Asked) -> Asked:
+    """Events hold plain text; members of a `StrEnum`, which type checkers take for text, become that."""
+    fields = {name: _plain_text(getattr(asked, name)) for name in Asked.__struct_fields__}
+    if isinstance(asked.domain, list):
+        fields["domain"] = [_plain_text(domain) for domain in asked.domain]
+    return Asked(**fields)
+
+
+def _plain_text(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 def read_domains(
@@ -145,12 +161,13 @@ def read_domains(
                 f"default_event_emission_domains: no kind {kind!r}; there are {', '.join(defaults)}"
             )
         if not isinstance(domains, list | tuple) or not all(
-            domain is None or is_domain(domain) for domain in domains
+            domain is None or (isinstance(domain, str) and is_domain(domain))  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+            for domain in domains
         ):
             raise ConfigViolation(
                 f"default_event_emission_domains: {kind!r} must be a list of domains (each {DOMAIN_RULE}, or None)"
             )
-    return {**defaults, **(given or {})}
+    return {**defaults, **{kind: [*map(_plain_text, domains)] for kind, domains in (given or {}).items()}}
 
 
 def check_executionunits(units: float) -> float:
@@ -343,7 +360,7 @@ class Outbox:
 def _chosen_id(choice: str | dict[str, Any], derived: str) -> str:
     if isinstance(choice, str):
         return choice
-    value = str(choice.get("value") or "").strip()
+    value = str(choice.get("value") or "").strip(JS_SPACE)
     match choice.get("deduplication"):
         case "DEVELOPER_MANAGED":
             return value or derived

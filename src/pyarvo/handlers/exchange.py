@@ -143,7 +143,7 @@ class OrchestrationOutbox(Outbox):
                 data = service.validate_accepts(asked.data)
         self.put(asked, data, route, subject=subject, parentid=consumed.id, to=asked.type)
 
-    def complete(self, output: Mapping[str, Any]) -> None:
+    def complete(self, output: object) -> None:
         """
         Add the completion event.
 
@@ -154,8 +154,13 @@ class OrchestrationOutbox(Outbox):
             ContractViolation: The output does not fit the contract.
             InvalidEvent: A field breaks its rule.
         """
-        subject = self._run.subject
         complete_type = cast("str", self._contract.complete_type)
+        if not isinstance(output, Mapping):
+            raise ContractViolation(
+                f"the data of {complete_type!r} must be an object, not {type(output).__name__}"
+            )
+        output = cast("Mapping[str, Any]", output)
+        subject = self._run.subject
         asked = read_emission(
             {
                 "type": complete_type,

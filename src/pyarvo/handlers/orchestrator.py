@@ -115,14 +115,15 @@ class _MachineCore:
         if machine is None:
             raise ConfigViolation(f"{self._source} has no machine of version {version}")
         exchange = self._exchanges[version]
-        event = with_known(run.event, data=validated(run.event, exchange.contract_of(run.event)))
+        data = validated(run.event, exchange.contract_of(run.event))
+        event = with_known(run.event, data=data, extensions=dict(run.event.extensions))
         result = step(machine.machine, self._snapshot(run), event)
         outbox = exchange.outbox(run)
         for emission in result.emitted:
             outbox.send(emission)
         snapshot = result.snapshot
         if snapshot["status"] == "done":  # a done workflow takes no more events, so this happens once
-            outbox.complete(result.output or {})
+            outbox.complete(result.output)
         fields: Record = {
             "status": snapshot["status"],
             "value": snapshot["value"],

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec.structs import asdict
+from pydantic import BaseModel
 
 from pyarvo.contracts import VersionedArvoContract
 from pyarvo.events import ArvoEvent
@@ -25,13 +26,9 @@ class ReceivedEvent(ArvoEvent, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def parsed(self) -> Any:
-        """The data as an instance of the contract's pydantic model; made when it is asked for."""
+        """The data as an instance of the contract's pydantic model; of a collected event made when it is asked for."""
         contract: VersionedArvoContract = vars(self)["contract"]
-        # A copy: what a model holds in fields of any type is what it was given, and the function's to change.
-        raw: dict[str, Any] = json_copy(vars(self)["raw"])
-        if self.type == contract.type:
-            return contract.parse_accepts(raw)
-        return contract.parse_emit(self.type, raw)
+        return contract.read(self.type, json_copy(self.data))[0]
 
 
 def validated(event: ArvoEvent, contract: VersionedArvoContract) -> dict[str, Any]:
@@ -44,9 +41,7 @@ def validated(event: ArvoEvent, contract: VersionedArvoContract) -> dict[str, An
     Raises:
         ContractViolation: Its data does not fit.
     """
-    if event.type == contract.type:
-        return contract.validate_accepts(event.data)
-    return contract.validate_emit(event.type, event.data)
+    return _read(event, contract)[1]
 
 
 def received(event: ArvoEvent, contract: VersionedArvoContract) -> ReceivedEvent:
@@ -57,17 +52,23 @@ def received(event: ArvoEvent, contract: VersionedArvoContract) -> ReceivedEvent
         ContractViolation: Its data does not fit.
     """
     fields = asdict(event)
-    fields["data"] = validated(event, contract)
+    model, fields["data"] = _read(event, contract)
+    fields["extensions"] = dict(event.extensions)
     checked = ReceivedEvent(**fields)
-    vars(checked).update(contract=contract, raw=event.data)
+    vars(checked)["parsed"] = model
     return checked
 
 
 def recalled(stored: Mapping[str, Any], contract: VersionedArvoContract) -> ReceivedEvent:
     """Read an event that was checked, and stored as its wire fields."""
     event = cast("ReceivedEvent", ReceivedEvent.from_dict(stored))
-    vars(event).update(contract=contract, raw=event.data)
+    vars(event)["contract"] = contract
     return event
+
+
+def _read(event: ArvoEvent, contract: VersionedArvoContract) -> tuple[BaseModel, dict[str, Any]]:
+    # Of a copy: validators may change what they are given, and a model holds it in fields of any type.
+    return contract.read(event.type, json_copy(event.data))
 
 
 def json_copy(value: T) -> T:

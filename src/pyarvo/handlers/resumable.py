@@ -172,7 +172,7 @@ class _FunctionCore:
         function = self._functions.get(version)
         if function is None:
             raise ConfigViolation(f"{self._source} has no function for version {version}")
-        if run.record is not None and "state$$" not in run.record:
+        if run.record is not None and not _is_ours(run.record):
             raise ConfigViolation(f"the record of this {self._source} was not written by a resumable")
         exchange = self._exchanges[version]
         contract = exchange.contract_of(run.event)
@@ -222,6 +222,18 @@ class _FunctionCore:
         outbox = self._exchanges[run.subject.orchestrator_version].outbox(run)
         outbox.fail(told)
         return outbox.events
+
+
+def _is_ours(record: Record) -> bool:
+    """Whether a resumable wrote *record*, and nobody changed the form of what is read in it."""
+    events: Any = record.get("events")
+    if "state$$" not in record or not isinstance(events, dict):
+        return False
+    expected: Any = cast("Record", events).get("expected") or {}
+    return isinstance(expected, dict) and all(
+        isinstance(answers, list) and all(isinstance(answer, dict) for answer in cast("list[Any]", answers))
+        for answers in cast("Record", expected).values()
+    )
 
 
 def _collect(record: Record | None, event: ReceivedEvent) -> dict[str, list[Record]]:

@@ -280,10 +280,12 @@ def _bind_action(spec: Any, params: Deferred, path: str) -> Action:
 def _bind_assign(spec: Assign, params: Deferred, path: str) -> Action:
     update = spec.update
     if isinstance(update, Mapping):
-        members = {
-            key: _expression(value, params, at(path, key))
-            for key, value in cast("Mapping[str, Any]", update).items()
-        }
+        members: dict[str, Deferred] = {}
+        for key, value in cast("Mapping[Any, Any]", update).items():
+            where = at(path, key)
+            if not isinstance(key, str):
+                raise InvalidMachine(where, f"the name of a member is a text, not {type(key).__name__}")
+            members[key] = _expression(value, params, where)
 
         def assign_members(run: Run) -> None:
             changed = {key: value(run) for key, value in members.items()}

@@ -1,5 +1,7 @@
 import datetime as dt
+import json
 import uuid
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -10,6 +12,7 @@ from pyarvo.contracts import (
     SystemErrorData,
     create_arvo_contract,
     create_arvo_error,
+    create_arvo_event_factory,
     create_simple_arvo_contract,
 )
 from pyarvo.errors import ContractViolation, ExecutionViolation, InvalidContract
@@ -47,6 +50,39 @@ def add_contract(**changes: Any) -> ArvoContract:
 
 def one_version(version: str = "1.0.0", accepts: Any = Add, emits: Any = None) -> Any:
     return {version: {"accepts": accepts, "emits": emits or {}}}
+
+
+class Name(str, Enum):  # noqa: UP042 - formats as its own name, where a StrEnum formats as its text
+    URI = "#/calc/add"
+    TYPE = "calc.add.now"
+    EMIT = "evt.calc.add.success"
+    VERSION = "1.0.0"
+    DOMAIN = "calc.domain"
+
+
+def test_members_of_an_enumeration_are_their_text() -> None:
+    named = create_arvo_contract(
+        uri=Name.URI,
+        type=Name.TYPE,
+        domain=Name.DOMAIN,
+        versions=one_version(Name.VERSION, emits={Name.EMIT: Result}),
+    )
+    plain = create_arvo_contract(
+        uri="#/calc/add",
+        type="calc.add.now",
+        domain="calc.domain",
+        versions=one_version(emits={"evt.calc.add.success": Result}),
+    )
+    assert json.dumps(named.to_json_schema()) == json.dumps(plain.to_json_schema())
+    version = named.version(Name.VERSION)
+    assert (version.dataschema, version.system_error.type) == ("#/calc/add/1.0.0", "sys.calc.add.now.error")
+    assert {type(text) for text in (version.uri, version.type, version.version, version.domain)} == {str}
+    made = create_arvo_event_factory(version).accepts(source="com.test.client", data={"a": 1})
+    assert made.dataschema == "#/calc/add/1.0.0"
+    simple = create_simple_arvo_contract(
+        uri=Name.URI, type=Name.TYPE, versions={Name.VERSION: {"accepts": Add, "emits": Result}}
+    )
+    assert (simple.type, *simple.version("any").emits) == ("com.calc.add.now", "evt.calc.add.now.success")
 
 
 def test_parts_of_a_contract() -> None:

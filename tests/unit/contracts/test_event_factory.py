@@ -73,6 +73,14 @@ def test_every_field_is_passed_on() -> None:
         assert getattr(event, name) == value
 
 
+def test_dataschema_is_that_of_the_contract_verbatim() -> None:
+    contract = create_arvo_contract(
+        uri="#/calc%20add", type="com.calc.add", versions={"1.0.0": {"accepts": Add, "emits": {}}}
+    ).version("1.0.0")
+    event = create_arvo_event_factory(contract).accepts(source="com.a.b", subject="s", data={"a": 1})
+    assert event.dataschema == contract.dataschema == "#/calc%20add/1.0.0"
+
+
 def test_parentid_is_verbatim_and_addresses_are_encoded() -> None:
     event = factory.accepts(source="com.a.b", subject="a b", to="t o", data={"a": 1}, parentid="p 1 é%")
     assert event.parentid == "p 1 é%"

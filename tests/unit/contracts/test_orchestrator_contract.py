@@ -1,3 +1,4 @@
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -53,6 +54,13 @@ def test_types_and_metadata() -> None:
         "initEventType": "arvo.orc.calc",
         "completeEventType": "arvo.orc.calc.done",
     }
+
+
+def test_a_name_that_is_a_member_of_an_enumeration_is_its_text() -> None:
+    class Name(str, Enum):  # noqa: UP042 - formats as its own name, where a StrEnum formats as its text
+        CALC = "calc"
+
+    assert contract(name=Name.CALC).metadata == contract().metadata
 
 
 def test_the_parent_subject_is_required_and_may_be_null() -> None:

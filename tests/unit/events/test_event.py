@@ -2,6 +2,7 @@ import datetime as dt
 import decimal
 import json
 import uuid
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,8 @@ def test_data_holds_only_json(value: Any, path: Any) -> None:
         ("time", "2026-01-01T00:00:00Z\n"),
         ("time", "2026-W01-1T00:00:00Z"),
         ("time", "2026-01-01T00:00:00+24:00"),
+        ("time", "2026-01-01T00:00:00+05"),
+        ("time", "2026-01-01T00:00.5Z"),
         ("time", 0),
         ("to", None),
         ("to", ""),
@@ -316,6 +319,14 @@ def test_custom_extensions_are_checked(extensions: Any, field: Any) -> None:
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    "time",
+    ["2026-01-02T03:04Z", "2026-01-02T03:04+05:30", "2026-01-02T03:04:05+0530", "2026-01-02T03:04:05.6-0800"],
+)
+def test_times_that_the_typescript_system_takes_come_back_as_they_are(time: str) -> None:
+    assert ArvoEvent.from_json(event_of(time=time).to_json()).time == time
+
+
 def test_the_class_encodes_nothing() -> None:
     assert event_of(parentid="a b%é").parentid == "a b%é"
     with pytest.raises(InvalidEvent, match="source"):
@@ -347,11 +358,21 @@ def test_defaults() -> None:
 
 
 def test_uri_fields_are_encoded_again_and_parentid_too() -> None:
-    made = event(source="a%20b", to="t o", redirectto="r é", parentid="p 1", dataschema="#/x/1.0.0")
+    made = event(source="a%20b", to="t o", redirectto="r é", parentid="p 1", dataschema="#/ä%20/1.0.0")
     assert made.source == "a%2520b"
     assert made.to == "t%20o"
     assert made.redirectto == "r%20%C3%A9"
     assert made.parentid == "p%201"
+    assert made.dataschema == "#/%C3%A4%2520/1.0.0"
+
+
+def test_members_of_an_enumeration_are_their_text() -> None:
+    class Name(StrEnum):
+        NAME = "com.a.b"
+
+    fields = ("source", "type", "subject", "to", "redirectto", "parentid", "domain", "dataschema", "id")
+    made = event(**dict.fromkeys(fields, Name.NAME)).to_dict()
+    assert [(type(made[name]), made[name]) for name in fields] == [(str, "com.a.b")] * len(fields)
 
 
 def test_extensions_are_copied() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -64,6 +65,24 @@ async def test_the_model_is_made_of_the_data_as_it_came(world: Any) -> None:
     handler = create_arvo_event_handler(contract=contract, executionunits=2, handler={"1.0.0": look})
     await handler.execute(world.request(data={"a": 1, "key": "k"}))
     assert seen == [{"a": 1}, "k"]
+
+
+async def test_a_default_that_is_made_is_the_same_in_the_data_and_in_the_model(world: Any) -> None:
+    class Numbered(BaseModel):
+        a: int
+        number: uuid.UUID = Field(default_factory=uuid.uuid4)
+
+    seen: list[Any] = []
+
+    async def look(call: HandlerCall) -> None:
+        seen.extend([call.event.data["number"], str(call.event.parsed.number)])
+
+    contract = create_arvo_contract(
+        uri="#/calc/add", type="com.calc.add", versions={"1.0.0": {"accepts": Numbered, "emits": {}}}
+    )
+    handler = create_arvo_event_handler(contract=contract, executionunits=2, handler={"1.0.0": look})
+    await handler.execute(world.request(data={"a": 1}))
+    assert seen[0] == seen[1]
 
 
 async def test_an_answer_goes_back_with_what_the_request_carried(world: Any) -> None:
@@ -149,6 +168,12 @@ async def test_an_id_of_the_users_is_kept_in_every_domain(world: Any) -> None:
     assert [(answer.id, answer.domain) for answer in answers] == [("mine", "a"), ("mine", "b")]
 
 
+async def test_an_id_is_trimmed_as_javascript_trims(world: Any) -> None:
+    choice = {"deduplication": "DEVELOPER_MANAGED", "value": "\ufeff\u00a0mine\x1c\x85 "}
+    (answer,) = (await answering(world, {**SUCCESS, "id": choice}).execute(world.request())).events
+    assert answer.id == "mine\x1c\x85"
+
+
 async def test_a_managed_id_carries_its_value_and_is_made_again(world: Any) -> None:
     asked = {**SUCCESS, "id": {"deduplication": "ARVO_MANAGED", "value": "order-7"}}
     handler = answering(world, asked)
@@ -199,6 +224,15 @@ async def test_default_domains_can_be_set(world: Any) -> None:
     handler = answering(world, SUCCESS, default_event_emission_domains=domains)
     answers = (await handler.execute(world.request())).events
     assert [answer.domain for answer in answers] == ["audit", None]
+
+
+async def test_a_default_domain_may_be_a_member_of_an_enumeration(world: Any) -> None:
+    class Place(StrEnum):
+        AUDIT = "audit"
+
+    handler = answering(world, SUCCESS, default_event_emission_domains={"emits": [Place.AUDIT]})
+    (answer,) = (await handler.execute(world.request())).events
+    assert (type(answer.domain), answer.domain) == (str, "audit")
 
 
 @pytest.mark.parametrize("nothing", [None, [], {}])
@@ -364,7 +398,17 @@ async def test_the_error_event_is_not_a_functions_to_send(world: Any) -> None:
         await answering(world, {"type": "sys.com.calc.add.error", "data": told}).execute(world.request())
 
 
-@pytest.mark.parametrize("domains", [{"services": [None]}, {"emits": "audit"}, {"emits": ["No Domain"]}, 5])
+@pytest.mark.parametrize(
+    "domains",
+    [
+        {"services": [None]},
+        {"emits": "audit"},
+        {"emits": ["No Domain"]},
+        {"emits": [5]},
+        {"emits": [["audit"]]},
+        5,
+    ],
+)
 def test_default_domains_must_be_of_known_kinds(world: Any, domains: Any) -> None:
     with pytest.raises(ConfigViolation, match="default_event_emission_domains"):
         answering(world, SUCCESS, default_event_emission_domains=domains)

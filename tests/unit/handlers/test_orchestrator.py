@@ -109,6 +109,18 @@ async def test_a_machine_gets_checked_data_and_the_record_the_event_as_it_came(
     assert record["events"]["consumed"]["data"] == {"parentSubject$$": None, "n": 3, "unknown": 1}
 
 
+async def test_what_a_machine_does_to_the_extensions_changes_no_record(world: Any, memory: Any) -> None:
+    def careless(init: ArvoEvent) -> Context:
+        init.extensions["tenant"] = "oops"
+        return {}
+
+    event = world.init(tenant="t1")
+    careful = machine(world, {"context": careless, "initial": "a", "states": {"a": {}}})
+    await orchestrator(world, memory, careful).execute(event)
+    assert event.extensions == {"tenant": "t1"}
+    assert (await memory.read(world.subject()))["events"]["consumed"]["tenant"] == "t1"
+
+
 async def test_a_workflow_runs_to_its_completion(world: Any, memory: Any) -> None:
     handler = orchestrator(world, memory)
     (asked,) = (await handler.execute(world.init())).events
@@ -365,6 +377,16 @@ async def test_a_state_that_the_machine_no_longer_has_is_a_config_violation(worl
         await orchestrator(world, memory, changed).execute(world.answer(4, to=asked))
     assert await memory.read(world.subject()) == before
     assert await memory.is_free(world.subject())
+
+
+@pytest.mark.parametrize("output", [[1], "x", 5, True, [], "", 0, False])
+async def test_an_output_that_is_no_object_is_a_contract_violation(
+    world: Any, memory: Any, output: Any
+) -> None:
+    ended = {"output": lambda: output, "initial": "a", "states": {"a": {"type": "final"}}}
+    with pytest.raises(ContractViolation, match=f"must be an object, not {type(output).__name__}"):
+        await orchestrator(world, memory, machine(world, ended)).execute(world.init())
+    assert await memory.read(world.subject()) is None
 
 
 # --- set-up --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -43,6 +44,27 @@ async def test_an_output_passes_the_check_that_it_was_spared(world: Any, fields:
     assert {key: value for key, value in plain.to_dict().items() if key not in differing} == {
         key: value for key, value in chosen.to_dict().items() if key not in differing
     }
+
+
+class Name(StrEnum):
+    ADDED = "evt.calc.add.success"
+    PLACE = "com.else.where"
+    TIME = "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize("name", ["type", "to", "redirectto", "accesscontrol", "id", "time", "domain"])
+async def test_a_member_of_an_enumeration_is_sent_as_its_text(world: Any, name: str) -> None:
+    member = {"type": Name.ADDED, "time": Name.TIME}.get(name, Name.PLACE)
+    asked: dict[str, Any] = {"type": "evt.calc.add.success", "data": {"result": 5}, name: member}
+
+    async def add(_call: Any) -> list[dict[str, Any]]:
+        return [asked, {**asked, name: [member]} if name == "domain" else {**asked, name: str(member)}]
+
+    handler = create_arvo_event_handler(contract=world.add, executionunits=2, handler={"1.0.0": add})
+    one, other = (await handler.execute(world.request(4))).events
+    sent = one.to_dict()[name]
+    assert (type(sent), sent) == (str, member.value)
+    assert other.to_dict()[name] == sent
 
 
 async def test_a_request_passes_the_check_that_it_was_spared(world: Any) -> None:

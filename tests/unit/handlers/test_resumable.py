@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from pyarvo.contracts import create_arvo_orchestrator_contract
 from pyarvo.errors import ConfigViolation, ContractViolation, InvalidOption
@@ -298,6 +298,43 @@ async def test_what_the_function_does_to_the_model_changes_no_record(world: Any,
     assert consumed["data"] == event.data == {"parentSubject$$": None, "nested": {"deep": {"n": 1}}}
 
 
+async def test_what_a_validator_does_to_what_it_is_given_changes_no_record(world: Any, memory: Any) -> None:
+    class Renamed(BaseModel):
+        amount: int
+
+        @model_validator(mode="before")
+        @classmethod
+        def _rename(cls, data: dict[str, Any]) -> dict[str, Any]:
+            data["amount"] = data.pop("count")
+            return data
+
+    async def silent(call: ResumableCall) -> None:
+        assert call.input is not None
+        assert call.input.parsed.amount == call.input.data["amount"] == 1
+
+    contract = create_arvo_orchestrator_contract(
+        uri="#/orc/job", name="job", versions={"1.0.0": {"init": Renamed, "complete": Renamed}}
+    )
+    handler = create_arvo_resumable(
+        contracts={"self": contract, "services": {}}, memory=memory, handler={"1.0.0": silent}
+    )
+    event = world.init(data={"parentSubject$$": None, "count": 1})
+    assert (await handler.execute(event)).outcome is Outcome.RAN
+    consumed = (await memory.read(world.subject()))["events"]["consumed"]
+    assert consumed["data"] == event.data == {"parentSubject$$": None, "count": 1}
+
+
+async def test_what_the_function_does_to_the_extensions_changes_no_record(world: Any, memory: Any) -> None:
+    async def careless(call: ResumableCall) -> None:
+        assert call.input is not None
+        call.input.extensions["tenant"] = object()  # pyright: ignore[reportArgumentType] - what must not be done
+
+    event = world.init(tenant="t1")
+    assert (await resumable(world, memory, careless).execute(event)).outcome is Outcome.RAN
+    assert event.extensions == {"tenant": "t1"}
+    assert (await memory.read(world.subject()))["events"]["consumed"]["tenant"] == "t1"
+
+
 @pytest.mark.parametrize(
     ("result", "says"),
     [
@@ -325,6 +362,32 @@ async def test_an_emission_that_no_event_can_be_is_a_failure(world: Any, memory:
     )
     assert result.outcome is Outcome.FAILED
     assert result.events[0].data["errorName"] == "InvalidEvent"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"events": None},
+        {"events": {"expected": 5}},
+        {"events": {"expected": {"r": 5}}},
+        {"events": {"expected": {"r": [5]}}},
+    ],
+)
+async def test_a_record_of_another_form_is_a_config_violation_and_stays(
+    world: Any, memory: Any, damage: dict[str, Any]
+) -> None:
+    handler = resumable(world, memory, Script({"services": [ask(1)]}, None))
+    (request,) = (await handler.execute(world.init())).events
+    lease = await memory.inner.acquire(world.subject())
+    expected = damage["events"] and damage["events"]["expected"]
+    if isinstance(expected, dict):
+        damage = {"events": {"expected": {request.id: expected["r"]}}}
+    damaged = {**lease.data, **damage}
+    await memory.inner.commit(lease, damaged)
+    with pytest.raises(ConfigViolation, match="not written by a resumable"):
+        await handler.execute(world.answer(2, to=request))
+    assert await memory.read(world.subject()) == damaged
+    assert await memory.is_free(world.subject())
 
 
 async def test_versions_run_side_by_side(world: Any, memory: Any) -> None:

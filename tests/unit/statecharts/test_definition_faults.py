@@ -212,6 +212,12 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "a mapping or a callable, not str",
     ),
     (
+        "assign to a member that is no text",
+        a(entry=assign(cast("Any", {1: 2}))),
+        "states.a.entry[1]",
+        "the name of a member is a text, not int",
+    ),
+    (
         "enqueueArvoEvent without an event",
         a(entry={"type": "enqueueArvoEvent"}),
         "states.a.entry.params",
@@ -280,10 +286,10 @@ FAULTS: list[tuple[str, Any, str, str]] = [
     ),
     ("a type without a hash", a(type=["atomic"]), "states.a.type", "['atomic'] is none of atomic, compound"),
     (
-        "a member of the context that is no text",
+        "a member of the context that has no name",
         a(entry=assign(cast("Any", {None: async_value}))),
         "states.a.entry[None]",
-        "synchronous",
+        "the name of a member is a text, not NoneType",
     ),
     (
         "a target and one inside it",
