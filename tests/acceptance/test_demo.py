@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -17,12 +18,13 @@ from typing import Any
 
 import pytest
 
+from pyarvo.demo import run as demo_run
 from pyarvo.demo.check import check
 from pyarvo.demo.contracts import ORDER
 from pyarvo.demo.effects import Effects, create_tables
 from pyarvo.demo.make_orders import make_lines
 from pyarvo.demo.orders import INPUT, fate_of, first_orders, placed_orders, read_lines
-from pyarvo.demo.place import sqlite_place
+from pyarvo.demo.place import Place, sqlite_place
 from pyarvo.demo.report import KillReport, Report
 from pyarvo.demo.run import DemoFailed, run_demo
 from pyarvo.demo.worker import Job, work
@@ -315,3 +317,33 @@ def test_workers_that_do_not_come_to_an_end_are_killed(monkeypatch: pytest.Monke
     monkeypatch.setattr("pyarvo.demo.run._DEADLINE_S", 0.2)
     with pytest.raises(DemoFailed, match=r"not done after 0\.2 s"):
         run_demo(orders=20)
+
+
+def test_the_command_to_look_around_works_whatever_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "odd [red] #%41 dir"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    words = [sys.executable, "-m", "pyarvo", "demo", "--orders", "20", "--keep"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=True)
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("Look around: ")]
+    look = [sys.executable, "-m", *shlex.split(told.removeprefix("Look around: "))]
+    listed = subprocess.run(look, capture_output=True, text=True, timeout=60, check=True)
+    assert listed.stdout.startswith("ID ")
+    assert len(listed.stdout.splitlines()) > 20
+
+
+async def test_a_run_that_fails_leaves_nothing_in_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[Place] = []
+
+    async def remove(place: Place) -> None:
+        removed.append(place)
+
+    monkeypatch.setattr(Place, "remove", remove)
+    place = Place("redis://host?prefix=x", "effects.db")
+    for keep in (True, False):
+        with pytest.raises(KeyboardInterrupt):
+            async with demo_run.removed(place, keep=keep):
+                raise KeyboardInterrupt
+    assert removed == [place]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pyarvo.demo.orders import INPUT, placed_orders, read_lines
+
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -30,3 +32,22 @@ def test_the_commands_it_names_are_targets() -> None:
     named = re.findall(r"^make (\w+)", README.read_text(), re.MULTILINE)
     assert len(named) >= 4
     assert [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+def test_every_link_between_pages_is_there() -> None:
+    root = README.parent
+    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(
+            r"\]\(((?!https?:)[^)#\s]+)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        )
+    ]
+    assert len(links) > 30
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_it_says_how_many_orders_the_demo_has() -> None:
+    (said,) = re.findall(r"pyarvo demo +# (\d+) orders", README.read_text())
+    assert int(said) == len(placed_orders(read_lines(INPUT)))

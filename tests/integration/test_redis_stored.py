@@ -262,7 +262,7 @@ def test_a_missing_driver_is_named_with_the_way_to_get_it() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    assert "pip install pyarvo[redis]" in run.stderr.splitlines()[-1]
+    assert "pip install 'pyarvo[redis]'" in run.stderr.splitlines()[-1]
 
 
 def test_either_a_url_or_a_client() -> None:

@@ -16,7 +16,7 @@ from pyarvo.cli.copy import copy
 from pyarvo.cli.demo import demo
 from pyarvo.cli.diagram import diagram
 from pyarvo.cli.doctor import doctor
-from pyarvo.cli.exits import Stop, code_of, redacted, report
+from pyarvo.cli.exits import Exit, Stop, code_of, redacted, report
 from pyarvo.cli.instances import instances
 from pyarvo.cli.locks import locks
 from pyarvo.cli.migrate import migrate
@@ -36,6 +36,11 @@ class _Commands(TyperGroup):
         except (Stop, ArvoError) as error:
             report(error)
             raise typer.Exit(code_of(error)) from error
+        except BrokenPipeError:
+            raise  # nobody reads on: typer ends quietly
+        except OSError as error:  # the answer, or a file beside it, cannot be written
+            report(Stop(Exit.FAILED, str(error)))
+            raise typer.Exit(Exit.FAILED) from error
         except Exception as error:
             # typer's own errors quote what was typed, which may be a URL in the wrong place.
             message = getattr(error, "message", None)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pyarvo.cli.exits import Exit, Stop, redacted
-from pyarvo.cli.options import UrlArgument, url_of
+from pyarvo.cli.options import MemoryOption, UrlArgument, url_of
 from pyarvo.cli.text import safe
 from pyarvo.errors import InvalidOption
 from pyarvo.memory import LeasedMemory
@@ -53,20 +53,21 @@ def conformance(
     output: Annotated[
         _Form, typer.Option("--output", "-o", help="Text for people, or JSON or Markdown alone on stdout.")
     ] = _Form.TEXT,
+    memory: MemoryOption = None,
 ) -> None:
     """
     Try to break every promise of a memory, in its store, at a place of its own there; about half a minute.
 
     Exit status 1 when a promise is broken. The clauses are listed in docs/conformance.md.
     """
-    named = url_of(context, url)
+    named = url_of(context, url or memory)
     try:
         report = asyncio.run(_validated(named, level, only, seed))
     except ImportError as error:
         raise Stop(Exit.FAILED, f"the memory of {redacted(named)} cannot be loaded: {error}") from error
+    sys.stdout.write(_told(report, output))
     if badge is not None:
         badge.write_text(report.to_badge(), encoding="utf-8")
-    sys.stdout.write(_told(report, output))
     if not report.ok:
         raise typer.Exit(Exit.FAILED)
 

@@ -11,7 +11,7 @@ import typer
 
 from pyarvo.cli.exits import Exit, Stop, redacted
 from pyarvo.cli.opening import check_place
-from pyarvo.cli.options import OutputOption, UrlArgument, url_of
+from pyarvo.cli.options import MemoryOption, OutputOption, UrlArgument, url_of
 from pyarvo.cli.output import Output, cell, print_json, print_lines, print_table
 from pyarvo.memory.doctor import Finding, Verdict, examine
 
@@ -24,13 +24,14 @@ def doctor(
     context: typer.Context,
     url: UrlArgument = None,
     output: OutputOption = Output.TABLE,
+    memory: MemoryOption = None,
 ) -> None:
     """
     Ask a live store for its settings, and name each that breaks a promise, why, and what to do.
 
     Exit status 1 when one does. What cannot be read is said so, and breaks nothing.
     """
-    named = url_of(context, url)
+    named = url_of(context, url or memory)
     check_place(named)
     try:
         findings = asyncio.run(_examine(named))

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from pyarvo.cli.diff import Change, ChangeKind
-from pyarvo.cli.explanation import Advice, Diff, Explanation, Relative
+from pyarvo.cli.explanation import Diff, Explanation, Relative
 from pyarvo.cli.ids import Shortener
 from pyarvo.cli.output import cell, console, status_cell
 from pyarvo.cli.text import compact, span, when
@@ -19,6 +20,7 @@ from pyarvo.cli.waiting import Awaited
 
 __all__ = ["change_text", "print_explanation"]
 
+_NAMES: Final = 10
 _LINES: Final = 5
 _ERROR: Final = 300
 
@@ -34,11 +36,20 @@ def print_explanation(it: Explanation, now: datetime) -> None:
     """
     short = Shortener(_ids(it))
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(style="bold", no_wrap=True, width=_NAMES)
     grid.add_column(overflow="fold")
     for name, lines in _rows(it, short, now):
         grid.add_row(name, Text("\n").join(lines))
-    console().print(grid)
+    page = console()
+    page.print(grid)
+    for number, advice in enumerate(it.next):
+        name = "" if number else "next"
+        command = shlex.join(short.typed(word) for word in advice.argv)
+        # Broken by the terminal alone, so that it can be copied whole.
+        page.print(
+            Text.assemble((f"{name:<{_NAMES + 2}}", "bold"), cell(command, "bold green")), soft_wrap=True
+        )
+        page.print(Padding(cell(advice.why), (0, 0, 0, _NAMES + 6)))
 
 
 def _ids(it: Explanation) -> Iterable[str]:
@@ -59,7 +70,6 @@ def _rows(it: Explanation, short: Shortener, now: datetime) -> Iterable[tuple[st
     yield "children", _children(it, short)
     yield "last error", [cell(_error(it))]
     yield "changed", _changed(it.diff)
-    yield "next", [line for advice in it.next for line in _advice(advice, short)]
 
 
 def _header(it: Explanation, short: Shortener) -> Text:
@@ -157,11 +167,6 @@ def change_text(change: Change) -> str:
             return f"- {change.path}: {compact(change.before)}"
         case ChangeKind.CHANGED:
             return f"  {change.path}: {compact(change.before, 40)} -> {compact(change.after, 40)}"
-
-
-def _advice(advice: Advice, short: Shortener) -> list[Text]:
-    command = shlex.join(short.typed(word) for word in advice.argv)
-    return [cell(command, "bold green"), cell(f"    {advice.why}")]
 
 
 def _few(lines: list[Text]) -> list[Text]:

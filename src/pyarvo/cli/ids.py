@@ -9,6 +9,7 @@ from typing import Final
 from pyarvo.cli.exits import Exit, Stop
 from pyarvo.cli.text import safe
 from pyarvo.errors import RecordCorrupt
+from pyarvo.events import ArvoOrchestrationSubject
 from pyarvo.memory import Find
 from pyarvo.memory.queries import QueryLevel
 
@@ -48,11 +49,14 @@ class Shortener:
         return self._endings[length][ending]
 
     def typed(self, word: str) -> str:
-        """A word of a command line: the short name where it is one of the ids, without a dash in front."""
-        if word not in self._shown:
+        """
+        A word of a command line: the short name where it is one of the ids.
+
+        Only that of a subject, whose checksum is in it: an ending of any other id may be another's too, in the store.
+        """
+        if word not in self._shown or not ArvoOrchestrationSubject.is_valid(word):
             return safe(word)
-        bare = self(word).removeprefix("…")
-        return self(word) if bare.startswith("-") else bare
+        return self(word).removeprefix("…")
 
 
 async def resolve(memory: QueryLevel, text: str) -> str:

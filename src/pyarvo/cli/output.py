@@ -27,6 +27,10 @@ class Output(StrEnum):
 
 
 _WIDTH_OF_PIPES: Final = 160
+_NARROWEST: Final = 8
+"""Characters that every column keeps, however narrow the terminal; rich would leave columns out."""
+
+_GAP: Final = 2
 
 _STYLES: Final = {
     "active": "cyan",
@@ -49,11 +53,18 @@ def print_json(answer: Any) -> None:
     sys.stdout.write(json.dumps(msgspec.to_builtins(answer), indent=2) + "\n")
 
 
-def console() -> Console:
-    """A console on the present stdout that takes no string for markup."""
+def console(at_least: int = 0) -> Console:
+    """
+    A console on the present stdout that takes no string for markup.
+
+    Args:
+        at_least: Its width in characters where the terminal is narrower, which breaks longer lines itself.
+    """
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     width = _WIDTH_OF_PIPES if piped else None
-    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=width)
+    made = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=width)
+    made.width = max(made.width, at_least)
+    return made
 
 
 def cell(text: object, style: str = "") -> Text:
@@ -67,13 +78,18 @@ def status_cell(status: str | None) -> Text:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text]], *, empty: str) -> None:
-    """Print a table, or *empty* when it has no rows. The first column is never cut or wrapped."""
+    """
+    Print a table, or *empty* when it has no rows. The first column is never cut or wrapped, and none is left out.
+    """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0, overflow="fold")
+    longest = 0
     for row in rows:
         table.add_row(*row)
-    console().print(table if table.row_count else Text(empty))
+        longest = max(longest, row[0].cell_len)
+    at_least = longest + (len(columns) - 1) * (_NARROWEST + _GAP)
+    console(at_least).print(table if table.row_count else Text(empty))
 
 
 def print_lines(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -67,7 +67,7 @@ class Place(msgspec.Struct, frozen=True):
 
 def sqlite_place(path: Path) -> Place:
     """A memory in a file, with the effects in tables of that same file."""
-    return Place(f"sqlite:///{path.absolute()}", str(path))
+    return Place(f"sqlite:///{quote(str(path.absolute()))}", str(path))
 
 
 def place_of(url: str, folder: Path) -> Place:

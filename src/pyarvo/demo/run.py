@@ -10,6 +10,7 @@ A server that the demo started is killed too, once, in the middle of all this, a
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import signal
 import sys
@@ -39,7 +40,7 @@ from pyarvo.memory import Find, open_memory
 from pyarvo.memory.instances import FINISHED
 from pyarvo.memory.queries import QueryLevel
 
-__all__ = ["FEWEST_ORDERS", "MOST_WORKERS", "DemoFailed", "run_demo"]
+__all__ = ["FEWEST_ORDERS", "MOST_WORKERS", "DemoFailed", "removed", "run_demo"]
 
 FEWEST_ORDERS: Final = 20
 MOST_WORKERS: Final = 4
@@ -152,6 +153,11 @@ def _started(name: str | None) -> Generator[Server | None]:
 
 
 async def _run(demo: _Demo, *, keep: bool) -> tuple[Report, float]:
+    async with removed(demo.place, keep=keep or demo.server is not None):
+        return await _counted(demo)
+
+
+async def _counted(demo: _Demo) -> tuple[Report, float]:
     started = time.monotonic()
     async with open_memory(demo.place.url) as memory:
         await memory.count()  # the memory makes its file first, and then the demo its tables in it
@@ -160,10 +166,21 @@ async def _run(demo: _Demo, *, keep: bool) -> tuple[Report, float]:
             bar = progress.add_task("orders", total=demo.orders)
             async with _polling(memory, progress, bar):
                 await _work_off_all(demo, progress.console)
-    report = await _count(demo)
-    if not keep and demo.server is None:
-        await demo.place.remove()
-    return report, time.monotonic() - started
+    return await _count(demo), time.monotonic() - started
+
+
+@asynccontextmanager
+async def removed(place: Place, *, keep: bool) -> AsyncGenerator[None]:
+    """In the end nothing of the run is left in a server that was there before, however the run ends."""
+    try:
+        yield
+    except BaseException:
+        if not keep:
+            with suppress(Exception):  # what broke the run matters more; its server may be away
+                await place.remove()
+        raise
+    if not keep:
+        await place.remove()
 
 
 def _plan(demo: _Demo) -> list[deque[Kill]]:
@@ -288,8 +305,8 @@ def _show(report: Report, seconds: float, demo: _Demo, *, as_json: bool, keep: b
     if as_json:
         sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
         return
-    console = Console()
-    console.print(as_table(report))
+    Console().print(as_table(report))
+    console = Console(markup=False, emoji=False, highlight=False)  # of names and paths nothing is lost
     for finding in report.findings:
         console.print(f"  {finding}")
     console.print(f"{seconds:.1f} s with {demo.workers} workers on {_told(demo, keep=keep, named=named)}")
@@ -301,8 +318,8 @@ def _show(report: Report, seconds: float, demo: _Demo, *, as_json: bool, keep: b
     if keep:
         console.print(f"Input, logs and effects: {demo.folder}", soft_wrap=True)
     if demo.place.is_file and (keep or named):
-        url = f"sqlite:///{Path(demo.place.effects).resolve()}"
-        console.print(f"Look around: pyarvo instances list --memory {url}", soft_wrap=True)
+        url = sqlite_place(Path(demo.place.effects).resolve()).url
+        console.print(f"Look around: pyarvo instances list --memory {shlex.quote(url)}", soft_wrap=True)
 
 
 def _told(demo: _Demo, *, keep: bool, named: bool) -> str:

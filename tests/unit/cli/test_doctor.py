@@ -199,3 +199,21 @@ def test_unknown_is_told_and_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert result.exit_code == 1
     assert json.loads(result.stdout)["url"] == "redis://user:***@host/0"
     assert "[red]evicts\\x1b" in doctor("redis://host/0").stdout
+
+
+@pytest.mark.parametrize("command", ["doctor", "conformance"])
+@pytest.mark.parametrize("scheme", ["postgresql", "redis"])
+def test_of_a_url_that_is_none_no_piece_of_the_password_is_said(command: str, scheme: str) -> None:
+    result = CliRunner().invoke(app, [command, "--memory", f"{scheme}://me:s3c/ret@127.0.0.1:1/db"])
+    assert result.exit_code == 2
+    assert "s3c" not in result.output
+    assert result.stderr.startswith("pyarvo: option 'url'")
+
+
+def test_a_file_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    badge = tmp_path / "absent" / "badge.svg"
+    words = ["conformance", "memory://", "--only", "base.absent.01", "--badge", str(badge)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "passed" in result.stdout
+    assert result.stderr.splitlines() == [f"pyarvo: [Errno 2] No such file or directory: {str(badge)!r}"]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pyarvo.cli.exits import Exit, Stop
 from pyarvo.cli.ids import Shortener, resolve
+from pyarvo.events import ArvoOrchestrationSubject
 from pyarvo.memory import SimpleMachineMemory
 
 
@@ -68,3 +69,16 @@ def test_short_names_of_many_ids_are_quick() -> None:
     ids = [f"{n:040}" for n in range(20_000)]
     short = Shortener(ids)
     assert len({short(id) for id in ids}) == len(ids)
+
+
+def test_an_ending_is_typed_only_where_no_other_id_ends_so() -> None:
+    plain, subject = (
+        "order-" + "y" * 40,
+        ArvoOrchestrationSubject.new(
+            orchestrator="arvo.orc.shop.order", version="1.0.0", initiator="com.shop.web"
+        ),
+    )
+    short = Shortener([plain, subject])
+    assert short.typed(subject) == subject[-16:]
+    assert short.typed(plain) == plain
+    assert short.typed("show") == "show"

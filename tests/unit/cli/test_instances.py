@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import shlex
 import sqlite3
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from pyarvo.cli import app
 from pyarvo.cli.views import EventIdentity, event_identity
+from pyarvo.memory import SqliteMachineMemory
 
 # Everything that could move a cursor, change a colour or turn the writing direction; line breaks are structure.
 HARMFUL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
@@ -350,6 +355,39 @@ def test_the_next_command_works_as_typed(shelf: Any) -> None:
     match = re.search(r"pyarvo --memory \S+ instances explain (\S+)", text)
     assert match is not None
     assert shelf.json("instances", "show", match[1])["instance"]["id"] == shelf.ids["parcel"]
+
+
+async def write(path: Path, *ids: str) -> None:
+    async with SqliteMachineMemory(path) as memory:
+        for id in ids:
+            lease = await memory.acquire(id)
+            assert lease is not None
+            await memory.commit(lease, {"n": 1})
+
+
+def test_the_next_command_is_one_line_and_names_one_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = tmp_path / "m.db"
+    asyncio.run(write(path, "order-1-" + "tail" * 10, "order-2-" + "tail" * 10))
+    words = ["--memory", f"sqlite:///{path}", "instances", "explain", "order-2"]
+    text = CliRunner().invoke(app, words).stdout
+    (line,) = [line for line in text.splitlines() if line.startswith("next")]
+    argv = shlex.split(line)[2:]
+    assert CliRunner().invoke(app, argv).exit_code == 0
+
+
+def test_a_table_has_all_columns_and_whole_ids_on_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = tmp_path / "m.db"
+    ids = [f"order-{n}-{'tail' * 20}" for n in (1, 2)]
+    asyncio.run(write(path, *ids))
+    text = CliRunner().invoke(app, ["--memory", f"sqlite:///{path}", "instances", "list"]).stdout
+    assert text.split("\n")[0].split() == "ID ORCHESTRATOR VERSION STATUS STEPS CHANGED LEASE".split()
+    assert all(id.removeprefix("order-") in text for id in ids)
 
 
 def test_a_dead_holder_is_noticed(shelf: Any) -> None:

@@ -351,4 +351,4 @@ def test_a_missing_driver_is_named_with_its_extra() -> None:
         "try: open_memory('nats://localhost')\n"
         "except ImportError as error: print(error)"
     )
-    assert "pip install pyarvo[nats]" in run_python(code)
+    assert "pip install 'pyarvo[nats]'" in run_python(code)

@@ -21,7 +21,7 @@ except ModuleNotFoundError as exc:
     if exc.name is None or not exc.name.startswith("nats"):
         raise
     raise ModuleNotFoundError(
-        "nats:// needs the driver nats-py: pip install pyarvo[nats]", name="nats"
+        "nats:// needs the driver nats-py: pip install 'pyarvo[nats]'", name="nats"
     ) from exc
 
 __all__ = ["NatsFields", "NatsMachineMemory", "open_nats"]

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import asyncpg
 
+from pyarvo.errors import InvalidOption
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres.connections import Connection, connect
@@ -66,13 +67,18 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
 @asynccontextmanager
 async def _connected(dsn: str) -> AsyncGenerator[Connection]:
     # Without named statements: a pooler may not know them.
-    connection = await connect(
-        dsn,
-        timeout=_WITHIN_S,
-        command_timeout=_WITHIN_S,
-        statement_cache_size=0,
-        server_settings={"application_name": "pyarvo doctor"},
-    )
+    try:
+        connection = await connect(
+            dsn,
+            timeout=_WITHIN_S,
+            command_timeout=_WITHIN_S,
+            statement_cache_size=0,
+            server_settings={"application_name": "pyarvo doctor"},
+        )
+    except ValueError as error:  # the driver's, which quotes a piece of the password
+        raise InvalidOption(
+            "url", "is not understood; write special characters of a password as %XX"
+        ) from error
     try:
         yield connection
     finally:

@@ -14,10 +14,10 @@ try:
     from pyarvo.memory.redis.backend import RedisBackend
     from pyarvo.memory.redis.routes import Client, Route, Wait, open_route, route_over
 except ModuleNotFoundError as exc:
-    if (exc.name or "").partition(".")[0] != "redis":
+    if (exc.name or "").partition(".")[0] not in {"redis", "hiredis"}:
         raise
     raise ModuleNotFoundError(
-        "redis:// needs the driver redis-py: pip install pyarvo[redis]", name="redis"
+        "redis:// needs the drivers redis-py and hiredis: pip install 'pyarvo[redis]'", name=exc.name
     ) from exc
 
 __all__ = ["RedisMachineMemory", "open_redis"]

@@ -49,6 +49,7 @@ async def factory_of(url: str) -> AsyncGenerator[tuple[Factory, str | None]]:
     if scheme == "memory":
         yield shared_simple(), None
         return
+    open_memory(url)  # refuses what it does not understand; connects at first use
     if scheme != "sqlite":
         yield _other(url, scheme)
         return
