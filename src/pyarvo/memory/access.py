@@ -99,9 +99,9 @@ class StoreAccess:
                 self._orphaned(op, call.future.result())
             raise
 
-    def _orphaned(self, op: Op, outcome: Outcome) -> None:
-        """The caller went away while its call was under way: a lease it was granted is given back (C10)."""
-        if isinstance(op, Acquire) and isinstance(outcome, Acquired):
+    def _orphaned(self, op: Op, outcome: Outcome | WriteOutcomeUnknown) -> None:
+        """The caller went away while its call was under way: a lease it was granted, or may have been, is given back (C10)."""
+        if isinstance(op, Acquire) and isinstance(outcome, Acquired | WriteOutcomeUnknown):
             self._give_back(op)
 
     def _give_back(self, op: Acquire) -> None:

@@ -27,7 +27,7 @@ __all__ = ["Batcher", "Call"]
 _LAST_TURNS: Final = 10
 
 Execute = Callable[[Sequence[Op]], Coroutine[Any, Any, Sequence[Outcome | MemoryFault]]]
-Orphaned = Callable[[Op, Outcome], None]
+Orphaned = Callable[[Op, Outcome | WriteOutcomeUnknown], None]
 
 # Fewer are not shared: what a round trip costs weighs more than what it gains to have two.
 _WORTH_SHARING: Final = 32
@@ -63,7 +63,7 @@ class Batcher:
     Args:
         execute: The backend's.
 
-        orphaned: Called with an outcome whose caller has gone.
+        orphaned: Called with an outcome whose caller has gone, also where the store did not say what it is.
 
         max_ops: Most calls of one batch; 1 = no batching.
 
@@ -179,7 +179,10 @@ class _Lane:
             outcomes = await self._execute([call.op for call in batch])
         except asyncio.CancelledError:
             for call in batch:  # nobody cancelled the callers: they hear what became of their calls
-                self._settle(call, WriteOutcomeUnknown("given up before the store answered"))
+                if call.future.done():
+                    self._open.pop(call, None)
+                else:
+                    self._settle(call, WriteOutcomeUnknown("given up before the store answered"))
             raise
         except BaseException as exc:
             for call in batch:
@@ -197,7 +200,7 @@ class _Lane:
                 call.future.set_exception(outcome)
             else:
                 call.future.set_result(outcome)
-        elif not isinstance(outcome, BaseException):
+        elif not isinstance(outcome, BaseException) or isinstance(outcome, WriteOutcomeUnknown):
             self._orphaned(call.op, outcome)
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:

@@ -38,7 +38,7 @@ class Store:
                 answers.append(Found(n, op.id.encode()))
         return answers
 
-    def orphaned(self, op: Op, outcome: Outcome) -> None:
+    def orphaned(self, op: Op, outcome: Outcome | WriteOutcomeUnknown) -> None:
         assert isinstance(outcome, Found)
         self.orphans.append(op.id)
 
