@@ -659,6 +659,19 @@ async def test_closing_ends_the_connections_of_other_loops(server: str, bucket: 
         await memory.ping()
 
 
+async def test_closing_does_not_wait_for_a_loop_that_stands_still(server: str, bucket: str) -> None:
+    memory = NatsMachineMemory(server, bucket=bucket, deadline_s=0.2)
+    await memory.ping()
+    closing = threading.Thread(target=asyncio.run, args=(memory.close(),), daemon=True)
+    closing.start()
+    closing.join(10)  # as who waits in a loop for a thread that closes
+    assert not closing.is_alive()
+    await asyncio.sleep(0)  # now this loop does its part
+    async with asyncio.timeout(5):
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+
+
 async def test_it_connects_at_first_use_and_not_before(bucket: str) -> None:
     async with open_memory(f"nats://127.0.0.1:1/{bucket}") as memory:
         with pytest.raises(MemoryUnavailable, match=r"127\.0\.0\.1:1") as caught:

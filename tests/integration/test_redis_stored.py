@@ -195,6 +195,19 @@ async def test_a_client_passed_in_asks_for_hashes_in_its_protocol(url: str, prot
         assert [instance.id async for instance in memory.each()] == ["x"]
 
 
+async def test_closing_does_not_wait_for_a_loop_that_stands_still(url: str) -> None:
+    memory = RedisMachineMemory(url, deadline_s=0.2)
+    await memory.ping()
+    closing = threading.Thread(target=asyncio.run, args=(memory.close(),), daemon=True)
+    closing.start()
+    closing.join(10)  # as who waits in a loop for a thread that closes
+    assert not closing.is_alive()
+    await asyncio.sleep(0)  # now this loop does its part
+    async with asyncio.timeout(5):
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+
+
 def test_one_memory_serves_several_loops_and_closes_with_them(url: str) -> None:
     name = f"test-{uuid4().hex}"
     memory = open_memory(f"{url}?prefix={name}")

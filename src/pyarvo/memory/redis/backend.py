@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import Committed, JournalEntry, Op, Outcome, Read
+from pyarvo.memory.loops import run_there
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.redis.answers import outcome_of
 from pyarvo.memory.redis.queries import Queries
@@ -122,12 +123,13 @@ class RedisBackend:
     async def close(self) -> None:
         """Close what was opened, on every loop that still runs."""
         here = asyncio.get_running_loop()
-        for loop, reach in list(self._reaches.items()):
+        reaches = list(self._reaches.items())
+        self._reaches.clear()
+        for loop, reach in reaches:
             if loop is here:
                 await reach.close()
             elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(reach.close(), loop))
-        self._reaches.clear()
+                await run_there(reach.close(), loop, self._deadline_s)
 
     async def _queries(self) -> Queries:
         return Queries(await self._route(self._deadline_s), self._scripts, self._prefix, self._deadline_s)
