@@ -167,8 +167,11 @@ class StoreAccess:
         Wait for the calls under way on this loop, then close what this memory opened. Closing twice is fine.
 
         A store that does not answer holds it up for `deadline_s` at most. A caller that is cancelled leaves nothing
-        open: closing goes on, and closing again waits for it.
+        open: closing goes on, and closing again waits for it. In a forked child nothing is closed: what is open is
+        the parent's.
         """
+        if os.getpid() != self._pid:
+            return
         loop = asyncio.get_running_loop()
         if self._ending is None:
             self._ending = loop.create_task(self._end())

@@ -140,3 +140,16 @@ async def test_a_lease_whose_caller_goes_away_before_it_is_asked_for_again_is_gi
         await asyncio.wait([waiting])
         assert waiting.cancelled()
         await store.until_free("a")
+
+
+async def test_closing_in_a_forked_child_leaves_open_what_is_the_parents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Silent()
+    memory = LeasedMemory(cast("Backend", store), MemoryOptions(deadline_s=0.2))
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        await memory.close()
+    assert not store.closed.is_set()
+    await memory.close()
+    assert store.closed.is_set()
