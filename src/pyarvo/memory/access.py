@@ -65,7 +65,7 @@ class StoreAccess:
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
         """Send *op* and wait at most *within_s* seconds; every fault names instance and operation."""
-        self._check_usable()
+        self._check_usable(op.id, operation)
         try:
             if self._backend.immediate:
                 (outcome,) = await self._backend.execute((op,))
@@ -159,8 +159,11 @@ class StoreAccess:
         Raises:
             MemoryUnavailable: It is not.
         """
-        self._check_usable()
-        await self._backend.ping()
+        self._check_usable(None, "ping")
+        try:
+            await self._backend.ping()
+        except MemoryFault as fault:
+            raise fault.about(None, "ping") from fault.__cause__
 
     async def close(self) -> None:
         """
@@ -200,15 +203,17 @@ class StoreAccess:
     ) -> None:
         await self.close()
 
-    def _check_usable(self) -> None:
+    def _check_usable(self, id: str | None, operation: str) -> None:
         if self._closed:
-            raise MemoryClosed("this memory was closed; open another")
-        self._check_process()
+            raise MemoryClosed("this memory was closed; open another", id=id, operation=operation)
+        self._check_process(id, operation)
 
-    def _check_process(self) -> None:
+    def _check_process(self, id: str | None, operation: str) -> None:
         # Asked each time, not noted in a hook: a fork in C, as embedders of Python do it, runs none.
         if os.getpid() != self._pid:
-            raise MemoryClosed("this memory was opened before a fork; open another in the child")
+            raise MemoryClosed(
+                "this memory was opened before a fork; open another in the child", id=id, operation=operation
+            )
 
 
 def misanswer(op: Op, outcome: Outcome) -> TypeError:

@@ -97,7 +97,7 @@ class LeasedMemory(QueryLevel):
         cell = self._callers.find(id)
         if cell is None or cell.lease is None:
             self._encoded(id, data, None, "write")
-            self._check_usable()
+            self._check_usable(id, "write")
             raise LeaseLost("this caller holds no lease; `lock` it first", id=id, operation="write")
         try:
             await self._commit(cell.lease, data, None, release=False, operation="write")

@@ -153,3 +153,10 @@ async def test_closing_in_a_forked_child_leaves_open_what_is_the_parents(
     assert not store.closed.is_set()
     await memory.close()
     assert store.closed.is_set()
+
+
+async def test_a_ping_that_nobody_answers_is_named(tmp_path: Path) -> None:
+    async with SqliteMachineMemory(tmp_path / "missing" / "memory.db") as memory:
+        with pytest.raises(MemoryUnavailable) as refused:
+            await memory.ping()
+    assert refused.value.operation == "ping"
