@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, cast
 from uuid import uuid4
+from weakref import ref
 
 import pytest
 from msgspec.structs import replace
@@ -229,6 +231,21 @@ def test_one_memory_serves_several_loops_and_closes_with_them(url: str) -> None:
 
     assert asyncio.run(counted()) == 4
     assert len(ask(url, "CLIENT", "LIST", "TYPE", "normal").splitlines()) == 1  # the one that asks
+
+
+def test_a_loop_that_has_ended_is_not_kept(url: str) -> None:
+    memory = RedisMachineMemory(url)
+    ended: list[ref[asyncio.AbstractEventLoop]] = []
+
+    async def read() -> None:
+        ended.append(ref(asyncio.get_running_loop()))
+        await memory.read("x")
+
+    for _ in range(5):
+        asyncio.run(read())
+    asyncio.run(memory.close())
+    gc.collect()
+    assert [loop() for loop in ended[:-1]] == [None] * 4
 
 
 async def test_an_unloaded_script_is_loaded_on_the_way(memory: RedisMachineMemory, url: str) -> None:
