@@ -20,7 +20,6 @@ from pyarvo.errors import (
     MemoryFault,
     MemoryUnavailable,
     NotApplied,
-    RecordCorrupt,
     WriteConflict,
     WriteOutcomeUnknown,
 )
@@ -237,7 +236,7 @@ class LeasedMemory(QueryLevel):
                 else self._record(op.id, outcome.data, outcome.version, operation)
             )
             replay = self._step(outcome.entry, op.id) if isinstance(outcome, Consumed) else None
-        except RecordCorrupt:
+        except Exception:  # corrupt, or whatever a codec of somebody else's raises
             self._give_back(op)
             raise
         return Lease(
