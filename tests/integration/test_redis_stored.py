@@ -248,6 +248,20 @@ def test_a_loop_that_has_ended_is_not_kept(url: str) -> None:
     assert [loop() for loop in ended[:-1]] == [None] * 4
 
 
+async def test_earlier_records_go_when_fewer_are_to_be_kept(url: str) -> None:
+    name = f"test-{uuid4().hex}"
+    for kept, until in ((6, 9), (2, 10)):
+        async with RedisMachineMemory(url, prefix=name, history=kept) as memory:
+            version = 0
+            while version < until:
+                lease = await memory.acquire("x")
+                assert lease is not None
+                version = await memory.commit(lease, {"n": 0})
+            assert [version for version, _ in await memory.history("x")] == [
+                *range(until - 1, until - 1 - kept, -1)
+            ]
+
+
 async def test_an_unloaded_script_is_loaded_on_the_way(memory: RedisMachineMemory, url: str) -> None:
     await stored(memory)
     ask(url, "SCRIPT", "FLUSH")
