@@ -197,7 +197,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "leased:LeasedMemory._acquire",
-        "if fault is None:",
+        "if not faults:",
         "if True:",
         ("test_v3_a_store_fault_is_raised_and_is_not_a_denial",),
     ),
@@ -335,7 +335,7 @@ BREAKS: tuple[Break, ...] = (
         ("test_l1_acquire_locks_and_reads_and_commit_writes_and_unlocks",),
     ),
     Break(
-        "leased:LeasedMemory._acquire",
+        "leased:LeasedMemory._take",
         "self._new_token()",
         "self._options.holder",
         ("test_l2_a_token_is_128_random_bits_and_names_nobody",),
@@ -611,7 +611,7 @@ BREAKS: tuple[Break, ...] = (
         ("test_c9_renew_and_release_may_be_repeated",),
     ),
     Break(
-        "leased:LeasedMemory._acquire",
+        "leased:LeasedMemory._take",
         "self._give_back(op)",
         "pass",
         ("test_c9_an_acquire_that_stays_unknown_leaves_no_lease",),

@@ -146,24 +146,25 @@ async def test_l10_a_closed_memory_refuses_every_call(place: Place) -> None:
     lease = await held(memory)
     await memory.close()
     await memory.close()
-    calls: tuple[Callable[[], Awaitable[object]], ...] = (
-        lambda: memory.read("a"),
-        lambda: memory.lock("a"),
-        lambda: memory.acquire("a"),
-        lambda: memory.commit(lease, {}),
-        lambda: memory.renew(lease),
-        lambda: memory.get("a"),
-        lambda: memory.instances(),
-        lambda: memory.count(),
-        lambda: memory.journal("a"),
-        lambda: memory.history("a"),
-        lambda: memory.delete("a"),
-        lambda: memory.force_release("a", reason="test"),
-        lambda: memory.ping(),
+    calls: tuple[tuple[str, str | None, Callable[[], Awaitable[object]]], ...] = (
+        ("read", "a", lambda: memory.read("a")),
+        ("lock", "a", lambda: memory.lock("a")),
+        ("acquire", "a", lambda: memory.acquire("a")),
+        ("commit", "a", lambda: memory.commit(lease, {})),
+        ("renew", "a", lambda: memory.renew(lease)),
+        ("get", "a", lambda: memory.get("a")),
+        ("instances", None, lambda: memory.instances()),
+        ("count", None, lambda: memory.count()),
+        ("journal", "a", lambda: memory.journal("a")),
+        ("history", "a", lambda: memory.history("a")),
+        ("delete", "a", lambda: memory.delete("a")),
+        ("force_release", "a", lambda: memory.force_release("a", reason="test")),
+        ("ping", None, lambda: memory.ping()),
     )
-    for call in calls:
-        with pytest.raises(MemoryClosed):
+    for operation, id, call in calls:
+        with pytest.raises(MemoryClosed) as refused:
             await call()
+        assert (refused.value.operation, refused.value.id) == (operation, id)
 
 
 # --- C1 token, fence and version ----------------------------------------------------------------------------------

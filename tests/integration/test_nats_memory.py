@@ -528,6 +528,22 @@ async def test_what_was_written_can_be_leased_whoever_comes_and_whatever_was_not
         assert (await held(other)).version == 1
 
 
+async def test_labels_larger_than_a_header_are_refused_before_anything_is_sent(
+    memory: NatsMachineMemory, server: str, bucket: str
+) -> None:
+    lease = await held(memory)
+    with pytest.raises(RecordTooLarge) as caught:
+        await memory.commit(lease, {"status": "s" * 100_000})
+    most = caught.value.limit - (caught.value.size - 100_000) - 32  # times of other lengths
+    letters = "\u4e00" * (most // 3)  # of three bytes each
+    with pytest.raises(RecordTooLarge):
+        await memory.commit(lease, {"status": letters + "\u4e00" * 64})
+    assert await memory.commit(lease, {"status": letters}, release=False) == 1
+    assert await memory.force_release("a", reason="\x01" * 4_095 + "!") is True
+    async with NatsMachineMemory(server, bucket=bucket, holder='"' * 256) as other:
+        assert (await held(other)).version == 1
+
+
 async def test_one_that_is_too_large_does_not_fail_the_others(memory: NatsMachineMemory) -> None:
     large, small = await held(memory, "large"), await held(memory, "small")
     outcomes = await asyncio.gather(
@@ -657,6 +673,19 @@ async def test_closing_ends_the_connections_of_other_loops(server: str, bucket: 
     await thread
     with pytest.raises(MemoryClosed):
         await memory.ping()
+
+
+async def test_closing_does_not_wait_for_a_loop_that_stands_still(server: str, bucket: str) -> None:
+    memory = NatsMachineMemory(server, bucket=bucket, deadline_s=0.2)
+    await memory.ping()
+    closing = threading.Thread(target=asyncio.run, args=(memory.close(),), daemon=True)
+    closing.start()
+    closing.join(10)  # as who waits in a loop for a thread that closes
+    assert not closing.is_alive()
+    await asyncio.sleep(0)  # now this loop does its part
+    async with asyncio.timeout(5):
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
 
 
 async def test_it_connects_at_first_use_and_not_before(bucket: str) -> None:

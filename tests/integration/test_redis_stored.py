@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, cast
 from uuid import uuid4
+from weakref import ref
 
 import pytest
 from msgspec.structs import replace
@@ -195,6 +197,19 @@ async def test_a_client_passed_in_asks_for_hashes_in_its_protocol(url: str, prot
         assert [instance.id async for instance in memory.each()] == ["x"]
 
 
+async def test_closing_does_not_wait_for_a_loop_that_stands_still(url: str) -> None:
+    memory = RedisMachineMemory(url, deadline_s=0.2)
+    await memory.ping()
+    closing = threading.Thread(target=asyncio.run, args=(memory.close(),), daemon=True)
+    closing.start()
+    closing.join(10)  # as who waits in a loop for a thread that closes
+    assert not closing.is_alive()
+    await asyncio.sleep(0)  # now this loop does its part
+    async with asyncio.timeout(5):
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+
+
 def test_one_memory_serves_several_loops_and_closes_with_them(url: str) -> None:
     name = f"test-{uuid4().hex}"
     memory = open_memory(f"{url}?prefix={name}")
@@ -216,6 +231,35 @@ def test_one_memory_serves_several_loops_and_closes_with_them(url: str) -> None:
 
     assert asyncio.run(counted()) == 4
     assert len(ask(url, "CLIENT", "LIST", "TYPE", "normal").splitlines()) == 1  # the one that asks
+
+
+def test_a_loop_that_has_ended_is_not_kept(url: str) -> None:
+    memory = RedisMachineMemory(url)
+    ended: list[ref[asyncio.AbstractEventLoop]] = []
+
+    async def read() -> None:
+        ended.append(ref(asyncio.get_running_loop()))
+        await memory.read("x")
+
+    for _ in range(5):
+        asyncio.run(read())
+    asyncio.run(memory.close())
+    gc.collect()
+    assert [loop() for loop in ended[:-1]] == [None] * 4
+
+
+async def test_earlier_records_go_when_fewer_are_to_be_kept(url: str) -> None:
+    name = f"test-{uuid4().hex}"
+    for kept, until in ((6, 9), (2, 10)):
+        async with RedisMachineMemory(url, prefix=name, history=kept) as memory:
+            version = 0
+            while version < until:
+                lease = await memory.acquire("x")
+                assert lease is not None
+                version = await memory.commit(lease, {"n": 0})
+            assert [version for version, _ in await memory.history("x")] == [
+                *range(until - 1, until - 1 - kept, -1)
+            ]
 
 
 async def test_an_unloaded_script_is_loaded_on_the_way(memory: RedisMachineMemory, url: str) -> None:

@@ -65,7 +65,7 @@ class StoreAccess:
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
         """Send *op* and wait at most *within_s* seconds; every fault names instance and operation."""
-        self._check_usable()
+        self._check_usable(op.id, operation)
         try:
             if self._backend.immediate:
                 (outcome,) = await self._backend.execute((op,))
@@ -99,9 +99,9 @@ class StoreAccess:
                 self._orphaned(op, call.future.result())
             raise
 
-    def _orphaned(self, op: Op, outcome: Outcome) -> None:
-        """The caller went away while its call was under way: a lease it was granted is given back (C10)."""
-        if isinstance(op, Acquire) and isinstance(outcome, Acquired):
+    def _orphaned(self, op: Op, outcome: Outcome | WriteOutcomeUnknown) -> None:
+        """The caller went away while its call was under way: a lease it was granted, or may have been, is given back (C10)."""
+        if isinstance(op, Acquire) and isinstance(outcome, Acquired | WriteOutcomeUnknown):
             self._give_back(op)
 
     def _give_back(self, op: Acquire) -> None:
@@ -159,16 +159,22 @@ class StoreAccess:
         Raises:
             MemoryUnavailable: It is not.
         """
-        self._check_usable()
-        await self._backend.ping()
+        self._check_usable(None, "ping")
+        try:
+            await self._backend.ping()
+        except MemoryFault as fault:
+            raise fault.about(None, "ping") from fault.__cause__
 
     async def close(self) -> None:
         """
         Wait for the calls under way on this loop, then close what this memory opened. Closing twice is fine.
 
         A store that does not answer holds it up for `deadline_s` at most. A caller that is cancelled leaves nothing
-        open: closing goes on, and closing again waits for it.
+        open: closing goes on, and closing again waits for it. In a forked child nothing is closed: what is open is
+        the parent's.
         """
+        if os.getpid() != self._pid:
+            return
         loop = asyncio.get_running_loop()
         if self._ending is None:
             self._ending = loop.create_task(self._end())
@@ -197,15 +203,17 @@ class StoreAccess:
     ) -> None:
         await self.close()
 
-    def _check_usable(self) -> None:
+    def _check_usable(self, id: str | None, operation: str) -> None:
         if self._closed:
-            raise MemoryClosed("this memory was closed; open another")
-        self._check_process()
+            raise MemoryClosed("this memory was closed; open another", id=id, operation=operation)
+        self._check_process(id, operation)
 
-    def _check_process(self) -> None:
+    def _check_process(self, id: str | None, operation: str) -> None:
         # Asked each time, not noted in a hook: a fork in C, as embedders of Python do it, runs none.
         if os.getpid() != self._pid:
-            raise MemoryClosed("this memory was opened before a fork; open another in the child")
+            raise MemoryClosed(
+                "this memory was opened before a fork; open another in the child", id=id, operation=operation
+            )
 
 
 def misanswer(op: Op, outcome: Outcome) -> TypeError:

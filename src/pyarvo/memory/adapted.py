@@ -13,7 +13,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from os import urandom
 from time import monotonic
 from typing import Any, Final, TypeGuard, cast
@@ -101,7 +102,8 @@ class FourVerbLeases:
     async def write(self, id: str, data: Record) -> None:
         """The memory's own `write`; version and steps of the stored record are kept."""
         check_id(id, "write")
-        encode_record(data, limit=DEFAULT_RECORD_LIMIT)
+        with _about(id, "write"):
+            encode_record(data, limit=DEFAULT_RECORD_LIMIT)
         _, version, steps = await self._load(id)
         await self._store(id, data, version + 1, steps)
 
@@ -139,7 +141,8 @@ class FourVerbLeases:
         check_id(id, "acquire")
         if ttl_s is not None:
             raise UnsupportedByBackend("a memory of four verbs has its own TTL", id=id, operation="acquire")
-        key = None if event_key is None else check_event_key(event_key)
+        with _about(id, "acquire"):
+            key = None if event_key is None else check_event_key(event_key)
         locked = await self.lock(id)
         if not locked and key is None:
             return None
@@ -175,9 +178,10 @@ class FourVerbLeases:
         if not lease.held or not isinstance(lease, _VerbLease):
             raise LeaseLost("released before, or none of this memory's", id=lease.id, operation="commit")
         version, steps = lease.version + 1, lease.steps
-        if step is not None:
-            steps = [*steps, self._checked(lease, step, version)][-KEPT_STEPS:]
-        lease.steps = await self._store(lease.id, data, version, steps)
+        with _about(lease.id, "commit"):
+            if step is not None:
+                steps = [*steps, self._checked(lease, step, version)][-KEPT_STEPS:]
+            lease.steps = await self._store(lease.id, data, version, steps)
         lease.version = version
         if release:
             await self.release(lease)
@@ -253,6 +257,15 @@ class FourVerbLeases:
         except Exception as exc:
             raise WriteOutcomeUnknown(f"write raised {exc!r}", id=id, operation="write") from exc
         return steps
+
+
+@contextmanager
+def _about(id: str, operation: str) -> Generator[None]:
+    """Names what a fault is about, where it does not say so itself."""
+    try:
+        yield
+    except MemoryFault as fault:
+        raise fault.about(id, operation) from fault.__cause__
 
 
 def _rider(version: int, steps: Sequence[Step]) -> Record:

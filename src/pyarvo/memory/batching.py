@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory.decide import Op, Outcome
@@ -27,7 +27,7 @@ __all__ = ["Batcher", "Call"]
 _LAST_TURNS: Final = 10
 
 Execute = Callable[[Sequence[Op]], Coroutine[Any, Any, Sequence[Outcome | MemoryFault]]]
-Orphaned = Callable[[Op, Outcome], None]
+Orphaned = Callable[[Op, Outcome | WriteOutcomeUnknown], None]
 
 # Fewer are not shared: what a round trip costs weighs more than what it gains to have two.
 _WORTH_SHARING: Final = 32
@@ -63,7 +63,7 @@ class Batcher:
     Args:
         execute: The backend's.
 
-        orphaned: Called with an outcome whose caller has gone.
+        orphaned: Called with an outcome whose caller has gone, also where the store did not say what it is.
 
         max_ops: Most calls of one batch; 1 = no batching.
 
@@ -76,19 +76,25 @@ class Batcher:
         self._orphaned = orphaned
         self._max_ops = max_ops
         self._max_in_flight = max_in_flight
-        self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
+        self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
+        self._mutex = Lock()
 
     def submit(self, op: Op, within_s: float) -> Call:
         """Queue *op* on the running loop, to be answered within *within_s* seconds."""
         loop = asyncio.get_running_loop()
-        lane = self._lanes.get(loop)
-        if lane is None:
-            lane = self._lanes[loop] = _Lane(
-                self._execute, self._orphaned, self._max_ops, self._max_in_flight
-            )
+        lane = self._lanes.get(loop) or self._lane(loop)
         call = Call(op, loop, within_s)
         lane.add(call, loop)
         return call
+
+    def _lane(self, loop: asyncio.AbstractEventLoop) -> _Lane:
+        """A new lane for *loop*; those of loops that have ended go, each of which its timer would keep for ever."""
+        lane = _Lane(self._execute, self._orphaned, self._max_ops, self._max_in_flight)
+        with self._mutex:
+            for ended in [each for each in self._lanes if each.is_closed()]:
+                del self._lanes[ended]
+            self._lanes[loop] = lane
+        return lane
 
     async def drain(self, within_s: float) -> None:
         """Wait until nothing of the running loop waits or is under way; what takes over *within_s* is given up."""
@@ -179,7 +185,10 @@ class _Lane:
             outcomes = await self._execute([call.op for call in batch])
         except asyncio.CancelledError:
             for call in batch:  # nobody cancelled the callers: they hear what became of their calls
-                self._settle(call, WriteOutcomeUnknown("given up before the store answered"))
+                if call.future.done():
+                    self._open.pop(call, None)
+                else:
+                    self._settle(call, WriteOutcomeUnknown("given up before the store answered"))
             raise
         except BaseException as exc:
             for call in batch:
@@ -197,7 +206,7 @@ class _Lane:
                 call.future.set_exception(outcome)
             else:
                 call.future.set_result(outcome)
-        elif not isinstance(outcome, BaseException):
+        elif not isinstance(outcome, BaseException) or isinstance(outcome, WriteOutcomeUnknown):
             self._orphaned(call.op, outcome)
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:

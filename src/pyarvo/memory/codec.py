@@ -248,7 +248,7 @@ def _find_fault(value: object, path: str, depth: int) -> None:
             raise InvalidRecord(path, f"is {value}, JSON has finite numbers only")
     elif isinstance(value, dict):
         for key, item in cast("dict[object, object]", value).items():
-            if not isinstance(key, str):
+            if type(key) is not str:  # also a kind of text, of an enumeration above all, is refused as a key
                 raise InvalidRecord(path, f"has the key {key!r}, JSON has text keys only")
             _check_surrogates(key, path)
             _find_fault(item, f"{path}.{key}", depth + 1)

@@ -20,7 +20,6 @@ from pyarvo.errors import (
     MemoryFault,
     MemoryUnavailable,
     NotApplied,
-    RecordCorrupt,
     WriteConflict,
     WriteOutcomeUnknown,
 )
@@ -43,6 +42,7 @@ from pyarvo.memory.decide import (
     Denied,
     Found,
     Lost,
+    Outcome,
     Read,
     Release,
     Renew,
@@ -96,7 +96,7 @@ class LeasedMemory(QueryLevel):
         cell = self._callers.find(id)
         if cell is None or cell.lease is None:
             self._encoded(id, data, None, "write")
-            self._check_usable()
+            self._check_usable(id, "write")
             raise LeaseLost("this caller holds no lease; `lock` it first", id=id, operation="write")
         try:
             await self._commit(cell.lease, data, None, release=False, operation="write")
@@ -110,7 +110,7 @@ class LeasedMemory(QueryLevel):
         return self._lock(id, self._callers.open(id))
 
     async def _lock(self, id: str, cell: Cell) -> bool:
-        lease = await self._counted(self._acquire(id, None, self._options.lease_ttl_s, "lock"))
+        lease = await self._counted(self._take(id, None, self._options.lease_ttl_s, "lock"))
         if lease is None:
             return False
         # The verbs read for themselves: a record of megabytes is not kept for as long as the lease.
@@ -140,7 +140,7 @@ class LeasedMemory(QueryLevel):
         except InvalidRecord as fault:
             raise fault.about(id, "acquire") from fault.__cause__
         ttl = self._options.lease_ttl_s if ttl_s is None else check_ttl(ttl_s)
-        return await self._counted(self._acquire(id, key, ttl, "acquire"))
+        return await self._counted(self._take(id, key, ttl, "acquire"))
 
     async def commit(
         self, lease: Lease, data: Mapping[str, Any], *, step: Step | None = None, release: bool = True
@@ -175,13 +175,22 @@ class LeasedMemory(QueryLevel):
             return asking
         return self._signals.acquisition(on.meters, asking)
 
-    async def _acquire(self, id: str, event_key: str | None, ttl_s: float, operation: str) -> Lease | None:
+    async def _take(self, id: str, event_key: str | None, ttl_s: float, operation: str) -> Lease | None:
         op = Acquire(id, self._new_token(), ttl_s, event_key, self._options.holder)
+        faults: list[MemoryFault] = []
+        try:
+            return await self._acquire(op, faults, operation)
+        except BaseException:
+            if faults:  # the store may have granted an attempt that it did not answer
+                self._give_back(op)
+            raise
+
+    async def _acquire(self, op: Acquire, faults: list[MemoryFault], operation: str) -> Lease | None:
+        """The lease; into *faults* go those of the attempts since the last answer."""
         sent_at = monotonic()
         # One deadline for all attempts. So an attempt without an answer is the last one, and an answer that comes
         # after all finds nobody and is given back; it cannot end a lease that a later attempt was told of.
         until = sent_at + self._options.deadline_s
-        fault: MemoryFault | None = None
         for n in range(self._options.lock_attempts):
             if n:
                 await asyncio.sleep(backoff_s(n - 1, _LOCK_WAIT_S))
@@ -192,21 +201,20 @@ class LeasedMemory(QueryLevel):
             try:
                 outcome = await self._ask(op, left_s, operation)
             except (MemoryUnavailable, WriteOutcomeUnknown) as exc:
-                fault = exc
                 if isinstance(exc, MemoryUnavailable) and not exc.transient:
                     raise
+                faults.append(exc)
                 continue
-            if isinstance(outcome, (Acquired, Consumed)):
-                return self._leased(op, outcome, sent_at, operation)
             if not isinstance(outcome, Denied):
-                raise misanswer(op, outcome)
-            fault, sent_at = None, monotonic()
-        if fault is None:
+                return self._leased(op, outcome, sent_at, operation)
+            faults.clear()
+            sent_at = monotonic()
+        if not faults:
             return None
-        self._give_back(op)
+        fault = faults[-1]
         if isinstance(fault, MemoryUnavailable):
             raise fault
-        raise MemoryUnavailable(fault.args[0], id=id, operation=operation) from fault
+        raise MemoryUnavailable(fault.args[0], id=op.id, operation=operation) from fault
 
     def _new_token(self) -> str:
         """128 random bits. The system is asked for many at once; a forked child, which has the same, sends none."""
@@ -218,7 +226,9 @@ class LeasedMemory(QueryLevel):
             self._fresh_tokens.extend(others)
             return token
 
-    def _leased(self, op: Acquire, outcome: Acquired | Consumed, sent_at: float, operation: str) -> Lease:
+    def _leased(self, op: Acquire, outcome: Outcome, sent_at: float, operation: str) -> Lease:
+        if not isinstance(outcome, (Acquired, Consumed)):
+            raise misanswer(op, outcome)
         try:
             data = (
                 None
@@ -226,7 +236,7 @@ class LeasedMemory(QueryLevel):
                 else self._record(op.id, outcome.data, outcome.version, operation)
             )
             replay = self._step(outcome.entry, op.id) if isinstance(outcome, Consumed) else None
-        except RecordCorrupt:
+        except Exception:  # corrupt, or whatever a codec of somebody else's raises
             self._give_back(op)
             raise
         return Lease(

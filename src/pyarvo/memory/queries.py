@@ -268,7 +268,7 @@ class QueryLevel(StoreAccess):
 
     async def _asked(self, query: Callable[[], Coroutine[Any, Any, R]], id: str | None, operation: str) -> R:
         """The backend's answer to *query*; every fault names instance and operation."""
-        self._check_usable()
+        self._check_usable(id, operation)
         on = None if self._backend.immediate else active()
         try:
             return await (query() if on is None else self._signals.query(on, query(), operation, id))

@@ -27,6 +27,9 @@ _BUILT_IN: Final = {
     "nats": "pyarvo.memory.nats:open_nats",
 }
 
+# How the factories call what they are given beside the options.
+_NO_OPTIONS: Final = frozenset({"url", "self"})
+
 Factory = Callable[..., LeasedMemory]
 
 
@@ -76,6 +79,8 @@ def parse_url(url: str) -> tuple[str, dict[str, str]]:
     query = dict(pairs)
     if len(query) != len(pairs):
         raise InvalidOption("url", "names an option twice")
+    if not query.keys().isdisjoint(_NO_OPTIONS):
+        raise InvalidOption("url", f"names among its options one of {', '.join(sorted(_NO_OPTIONS))}")
     return scheme.lower(), query
 
 

@@ -300,12 +300,17 @@ async def test_bad_ids_records_and_steps_are_refused_before_anything_is_written(
     for id in ("", "x" * 5_000, "\ud800"):
         with pytest.raises(InvalidRecord):
             await memory.acquire(id)
-    with pytest.raises(InvalidRecord):
+    with pytest.raises(InvalidRecord) as refused:
         await memory.acquire("a", event_key="")
+    assert (refused.value.id, refused.value.operation) == ("a", "acquire")
     lease = await held(memory)
     for data, step in (({"n": math.nan}, None), ({}, Step("")), ({}, Step("k", ({"n": {1}},)))):
-        with pytest.raises(InvalidRecord):
+        with pytest.raises(InvalidRecord) as refused:
             await memory.commit(lease, data, step=step)
+        assert (refused.value.id, refused.value.operation) == ("a", "commit")
+    with pytest.raises(InvalidRecord) as refused:
+        await memory.write("a", {"n": {1}})
+    assert (refused.value.id, refused.value.operation) == ("a", "write")
     assert store.records == {}
     assert lease.held
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
 from collections.abc import Sequence
+from weakref import ref
 
 import pytest
 
@@ -38,7 +40,7 @@ class Store:
                 answers.append(Found(n, op.id.encode()))
         return answers
 
-    def orphaned(self, op: Op, outcome: Outcome) -> None:
+    def orphaned(self, op: Op, outcome: Outcome | WriteOutcomeUnknown) -> None:
         assert isinstance(outcome, Found)
         self.orphans.append(op.id)
 
@@ -280,6 +282,23 @@ def test_every_loop_has_a_lane_of_its_own() -> None:
     for id in ("a", "b", "c"):
         assert asyncio.run(ask(batcher, store, id)) == id.encode()
     assert store.batches == [["a"], ["b"], ["c"]]
+
+
+def test_a_loop_that_has_ended_is_not_kept() -> None:
+    async def make() -> Batcher:
+        return Store().batcher()
+
+    batcher = asyncio.run(make())
+    ended: list[ref[asyncio.AbstractEventLoop]] = []
+
+    async def ask() -> None:
+        ended.append(ref(asyncio.get_running_loop()))
+        await answers(submit(batcher, "a"))
+
+    for _ in range(5):
+        asyncio.run(ask())
+    gc.collect()
+    assert [loop() for loop in ended[:-1]] == [None] * 4
 
 
 async def test_an_unknown_outcome_is_each_calls_own(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -209,3 +210,12 @@ def test_a_digest_tells_writes_apart(
     plain = [(data, key or "", produced or b"") for data, key, produced in (one, two)]
     assert (digest_of(*one) == digest_of(*two)) == (plain[0] == plain[1])
     assert len(digest_of(*one)) == 16
+
+
+def test_a_key_that_is_a_kind_of_text_is_refused_with_its_path() -> None:
+    class Word(StrEnum):
+        YES = "yes"
+
+    with pytest.raises(InvalidRecord) as caught:
+        encode_record({"items": [{"n": {Word.YES: 1}}]}, limit=1_024)
+    assert caught.value.path == "$.items[0].n"

@@ -639,3 +639,27 @@ def test_the_example_of_the_page_runs_as_it_stands(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "{'card': '4111-1111-1111-1111'}\n"
     assert b"4111" not in _all_bytes(tmp_path)
+
+
+class Broken:
+    """A codec of somebody else's that opens nothing, and says so in its own way."""
+
+    def encode(self, plain: bytes, where: Where) -> bytes:
+        del where
+        return plain
+
+    def decode(self, stored: bytes, where: Where, *, limit: int) -> bytes:
+        raise ZeroDivisionError(stored, where, limit)
+
+    def digest(self, plain: bytes) -> bytes:
+        return plain
+
+
+async def test_a_lease_whose_record_a_codec_fails_to_open_is_given_back() -> None:
+    async with open_memory("memory://", codec=Broken()) as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        await memory.commit(lease, {"n": 1})
+        for _ in range(2):  # who is denied is told None
+            with pytest.raises(ZeroDivisionError):
+                await memory.acquire("a")

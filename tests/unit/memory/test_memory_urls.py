@@ -15,6 +15,7 @@ import pytest
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory import LeasedMemory, SimpleMachineMemory, SqliteMachineMemory, open_memory, urls
+from pyarvo.memory.redis import RedisMachineMemory
 
 
 def files(directory: Path) -> set[str]:
@@ -104,6 +105,9 @@ async def test_options_have_the_same_names_in_the_url_and_the_keywords_win() -> 
         ("memory://?record_limit=1", "record_limit", "1,024 to"),
         ("memory://?tombstone_s=1", "tombstone_s", "60"),
         ("memory://?holder=%00", "holder", "printable"),
+        ("memory://?self=1", "url", "self, url"),
+        ("redis://host?url=redis://other", "url", "self, url"),
+        ("redis://host:0", "url", "port 0"),
     ],
 )
 def test_what_is_refused_names_option_and_rule(url: Any, option: str, rule: str) -> None:
@@ -219,3 +223,12 @@ def test_an_option_of_redis_of_another_type_is_refused(name: str, value: Any) ->
     with pytest.raises(InvalidOption) as caught:
         open_memory("redis://127.0.0.1", **{name: value})
     assert caught.value.option == name
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host?prefix=mine", "redis+cluster://a,b?prefix=mine", "redis://host#x"]
+)
+def test_a_url_whose_options_nobody_would_read_is_refused(url: str) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        RedisMachineMemory(url)
+    assert caught.value.option == "url"

@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import JournalEntry, Op, Outcome
+from pyarvo.memory.loops import run_there
 from pyarvo.memory.nats.bucket import Bucket, BucketOptions
 from pyarvo.memory.nats.entry import Entry, is_forgotten
 from pyarvo.memory.nats.importing import put
@@ -235,7 +236,7 @@ class NatsBackend:
             if loop is here:
                 await store.close()
             elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(store.close(), loop))
+                await run_there(store.close(), loop, self._options.deadline_s)
 
 
 async def _in_order(store: Store, ops: Sequence[Op]) -> list[Outcome | MemoryFault]:

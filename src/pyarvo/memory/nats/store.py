@@ -55,6 +55,9 @@ _PAUSE_S: Final = 0.002
 _HEADROOM: Final = 64 * 1024
 _MARGIN: Final = 2 * 1024
 
+# The server's, and not to be configured.
+_HEADER_LIMIT: Final = 64 * 1024 - 1
+
 LEASE_ROOM: Final = 32 * 1024
 """
 What later leases may add to a written entry: the longest holder, and the longest reason of a release by force, with
@@ -291,12 +294,12 @@ class Store:
         """
         old = seen.entry
         writes = old is not None and entry.row.version > old.row.version
+        header, payload = entry.encode()
+        self._check_message(len(header.encode()), len(payload), LEASE_ROOM if writes else 0)
         first = self._first(op, seen, entry) if writes else ()
         if first and not await self._stored(first, until):
             raise MemoryUnavailable("the bucket did not take the step before; nothing was applied")
         aside = self._aside(op, seen, entry)
-        header, payload = entry.encode()
-        self._check_message(len(header) + len(payload), LEASE_ROOM if writes else 0)
         headers = {EXPECTED: str(seen.revision), HEADER: header}
         question = Ask(self.bucket.keys.entry(op.id), payload, headers)
         *acks, answer = await self.link.ask_all((*aside, question), max(0.0, until - monotonic()))
@@ -354,11 +357,15 @@ class Store:
             if size > limit:
                 raise RecordTooLarge(size, limit)
 
-    def _check_message(self, size: int, room: int) -> None:
-        """Record, step and event keys together have to fit into one message, and leave *room* in it."""
-        limit = self.bucket.limit - _MARGIN - room
-        if size > limit:
-            raise RecordTooLarge(size, limit)
+    def _check_message(self, header: int, payload: int, room: int) -> None:
+        """
+        Record, step and event keys together have to fit into one message, labels with what else lists show into its
+        header; and leave *room* in both.
+        """
+        for size, limit in ((header, _HEADER_LIMIT), (header + payload, self.bucket.limit)):
+            most = limit - _MARGIN - room
+            if size > most:
+                raise RecordTooLarge(size, most)
 
     # --- what nobody waits for --------------------------------------------------------------------------------
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol, cast
 from weakref import WeakKeyDictionary
 
 import asyncpg
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
+from pyarvo.memory.loops import run_there
 from pyarvo.memory.postgres.faults import DRIVER_ERRORS, fault_of_connecting
 
 __all__ = ["CONNECT_S", "Connection", "GivenPool", "Lender", "OwnConnections", "Pool", "connect"]
@@ -143,10 +144,9 @@ class OwnConnections:
             if loop is here or not loop.is_running():
                 await lane.closing.aclose()
                 continue
-            # A loop that ends just now closes them itself.
-            with suppress(RuntimeError, TimeoutError):
-                async with asyncio.timeout(2 * _CLOSE_S):
-                    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_ended(lane.closing), loop))
+            await run_there(
+                _ended(lane.closing), loop, 2 * _CLOSE_S
+            )  # one that ends just now closes them itself
 
     async def _closed_with(self, loop: asyncio.AbstractEventLoop, lane: _Lane) -> AsyncGenerator[None, None]:
         """Closes a loop's connections by `close`, or when the loop shuts its asynchronous generators down."""

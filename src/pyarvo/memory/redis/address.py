@@ -168,7 +168,11 @@ def _host(place: str, port: int) -> tuple[str, int]:
         parts = urlsplit(f"//{place}")
         number = parts.port
     except ValueError as exc:
-        raise InvalidOption("url", "has a port that is no number from 0 to 65535") from exc
+        raise InvalidOption("url", "has a port that is no number from 1 to 65535") from exc
+    if number == 0:
+        raise InvalidOption("url", "has the port 0; leave it out for the default")
+    if parts.query or parts.fragment:
+        raise InvalidOption("url", "has options (?...), which `open_memory` reads; or give them as keywords")
     if not parts.hostname:
         raise InvalidOption("url", "lacks a host: redis://host:6379/0")
     return parts.hostname, number or port

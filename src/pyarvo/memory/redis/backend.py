@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from threading import Lock
 from typing import ClassVar, Final, cast
-from weakref import WeakKeyDictionary
 
 from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import Committed, JournalEntry, Op, Outcome, Read
+from pyarvo.memory.loops import run_there
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.redis.answers import outcome_of
 from pyarvo.memory.redis.queries import Queries
@@ -77,7 +78,8 @@ class RedisBackend:
         self._prefix = prefix
         self._deadline_s = options.deadline_s
         self._wait = wait
-        self._reaches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Reach] = WeakKeyDictionary()
+        self._reaches: dict[asyncio.AbstractEventLoop, _Reach] = {}
+        self._mutex = Lock()
 
     async def execute(self, ops: Sequence[Op]) -> Sequence[Outcome | MemoryFault]:
         reading = all(type(op) is Read for op in ops)
@@ -122,12 +124,14 @@ class RedisBackend:
     async def close(self) -> None:
         """Close what was opened, on every loop that still runs."""
         here = asyncio.get_running_loop()
-        for loop, reach in list(self._reaches.items()):
+        with self._mutex:
+            reaches = list(self._reaches.items())
+            self._reaches.clear()
+        for loop, reach in reaches:
             if loop is here:
                 await reach.close()
             elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(reach.close(), loop))
-        self._reaches.clear()
+                await run_there(reach.close(), loop, self._deadline_s)
 
     async def _queries(self) -> Queries:
         return Queries(await self._route(self._deadline_s), self._scripts, self._prefix, self._deadline_s)
@@ -135,14 +139,20 @@ class RedisBackend:
     async def _route(self, within_s: float) -> Route:
         """The running loop's way to the servers, once it is known that they hold nothing newer."""
         loop = asyncio.get_running_loop()
-        reach = self._reaches.get(loop)
-        if reach is None:
-            reach = self._reaches[loop] = _Reach(self._open_route())
+        reach = self._reaches.get(loop) or self._reach(loop)
         if not reach.checked:
             await reach.hold()
             await self._check_schema(reach.route, within_s)
             reach.checked = True
         return reach.route
+
+    def _reach(self, loop: asyncio.AbstractEventLoop) -> _Reach:
+        reach = _Reach(self._open_route())
+        with self._mutex:
+            for ended in [each for each in self._reaches if each.is_closed()]:
+                del self._reaches[ended]
+            self._reaches[loop] = reach
+        return reach
 
     async def _check_schema(self, route: Route, within_s: float) -> None:
         marks = [pack(b"SET", self._mark, b"%d" % SCHEMA_VERSION, b"NX"), pack(b"GET", self._mark)]

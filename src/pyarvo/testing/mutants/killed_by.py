@@ -14,6 +14,9 @@ KILLED_BY: Final = MappingProxyType(
             "base.lease.10",
         ),
         "LeaseEndsEarly": ("base.lease.04",),
+        "LeasesOfWholeSeconds": ("base.lease.04",),
+        "RenewalsAddUp": ("leased.lease.03",),
+        "KeysFolded": ("leased.idempotence.06",),
         "TtlOfTheCallerIgnored": (
             "backend.faults.13",
             "base.cancellation.03",

@@ -54,6 +54,16 @@ class LeaseEndsEarly(Wrapper):
 
 
 @wrapper
+class LeasesOfWholeSeconds(Wrapper):
+    """Cuts the fraction of a second off every lease, as EXPIRE does."""
+
+    async def answer(self, op: Op) -> Outcome:
+        if isinstance(op, Acquire | Renew):
+            op = replace(op, ttl_s=float(int(op.ttl_s)))
+        return await self.ask(op)
+
+
+@wrapper
 class TtlOfTheCallerIgnored(Wrapper):
     """Gives every lease 30 seconds, whatever was asked for."""
 
@@ -169,6 +179,17 @@ class RenewalDoesNothing(Wrapper):
             row = await self.row(op.id)
             if row.token == op.token and row.until:
                 return Renewed(row.until)
+        return await self.ask(op)
+
+
+@wrapper
+class RenewalsAddUp(Wrapper):
+    """Counts a renewal from the end of the lease: who renews often, and dies, holds it for long."""
+
+    async def answer(self, op: Op) -> Outcome:
+        stored = await self.inner.get(op.id) if isinstance(op, Renew) else None
+        if isinstance(op, Renew) and stored is not None:
+            op = replace(op, ttl_s=op.ttl_s + max(0.0, stored.row.until - stored.now))
         return await self.ask(op)
 
 

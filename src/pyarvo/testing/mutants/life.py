@@ -16,7 +16,7 @@ class ClosedStillWorks(LeasedMemory):
 
     stores: ClassVar = ("memory",)
 
-    def _check_usable(self) -> None:
+    def _check_usable(self, id: str | None, operation: str) -> None:
         """Whatever it is."""
 
 
@@ -26,5 +26,5 @@ class UsedAfterAFork(LeasedMemory):
 
     stores: ClassVar = ("memory", "redis")
 
-    def _check_process(self) -> None:
+    def _check_process(self, id: str | None, operation: str) -> None:
         """Whichever it is."""

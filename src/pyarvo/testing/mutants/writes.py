@@ -161,6 +161,16 @@ class KeyOfTheIdAlone(Wrapper):
 
 
 @wrapper
+class KeysFolded(Wrapper):
+    """Makes no difference between upper and lower case in the id of an event: the other one is never executed."""
+
+    async def answer(self, op: Op) -> Outcome:
+        if isinstance(op, Acquire | Commit) and op.event_key is not None:
+            op = replace(op, event_key=op.event_key.lower())
+        return await self.ask(op)
+
+
+@wrapper
 class ConsumedIsRunAgain(Wrapper):
     """Never looks for a step when it grants a lease: a redelivered event is executed again."""
 

@@ -31,7 +31,11 @@ local before = kept > 0 and version > 0 and redis.call('GET', KEYS[2])
 
 if before then
     redis.call('HSET', KEYS[4], whole(version), before)
-    redis.call('HDEL', KEYS[4], whole(version - kept))
+    -- One, or as many as there are more since the option was lowered.
+    local oldest = version - kept
+    while redis.call('HDEL', KEYS[4], whole(oldest)) == 1 do
+        oldest = oldest - 1
+    end
 end
 if staged then
     redis.call('RENAME', staged, KEYS[2])

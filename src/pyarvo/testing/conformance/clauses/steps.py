@@ -112,7 +112,13 @@ async def identity(bench: Bench) -> None:
     )
     for key in same:
         await _replayed(bench, memory, id, key)
-    others: tuple[Any, ...] = (["com.store", "evt-1"], ["com.shop", "evt-2"], "evt-1", ["com.shop,evt-1"])
+    others: tuple[Any, ...] = (
+        ["com.store", "evt-1"],
+        ["com.shop", "evt-2"],
+        ["com.shop", "EVT-1"],
+        "evt-1",
+        ["com.shop,evt-1"],
+    )
     for key in others:
         lease = await bench.held(memory, id, event_key=key)
         await memory.release(lease)
