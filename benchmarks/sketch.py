@@ -11,7 +11,6 @@ import time
 import uuid
 import zlib
 from collections import deque
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,9 +66,17 @@ class Subject(BaseModel):
     meta: dict[str, str]
 
 
+class Item(BaseModel):
+    sku: str
+    count: int
+    price: float
+    in_stock: bool
+
+
 class Amount(BaseModel):
     n: int
     note: str = ""
+    items: list[Item] = []
 
 
 def encode_subject(name: str, version: str, initiator: str) -> str:
@@ -132,7 +139,7 @@ async def execute(memory: Memory, event: Event) -> list[Event]:
             type="arvo.orc.bench.done" if last else STEPS[at],
             subject=event.subject,
             dataschema="#/bench/1.0.0",
-            data=Amount.model_validate({"n": event.data["n"] + 1}).model_dump(by_alias=True),
+            data=Amount.model_validate({**event.data, "n": event.data["n"] + 1}).model_dump(by_alias=True),
             to=subject.execution.initiator if last else STEPS[at],
             redirectto="arvo.orc.bench",
             executionunits=0.1,
@@ -147,6 +154,7 @@ async def execute(memory: Memory, event: Event) -> list[Event]:
                 "parentSubject": None,
                 "status": "done" if last else "active",
                 "at": at,
+                "context": event.data,
                 "events": {"consumed": event.model_dump(), "produced": [emitted.model_dump()]},
             },
         )
@@ -166,7 +174,7 @@ async def serve(event: Event) -> list[Event]:
                 type=event.type.replace("com.", "evt.") + ".success",
                 subject=event.subject,
                 dataschema="#/bench/1.0.0",
-                data=Amount(n=amount.n + 1).model_dump(by_alias=True),
+                data=Amount(n=amount.n + 1, items=amount.items).model_dump(by_alias=True),
                 to=event.redirectto,
                 executionunits=0.1,
                 parentid=event.id,
@@ -175,7 +183,7 @@ async def serve(event: Event) -> list[Event]:
         ]
 
 
-async def orchestrate(memory: Memory) -> Event:
+async def orchestrate(memory: Memory, items: list[Any]) -> Event:
     """Eight events, seven executions, four steps of the memory; the last event."""
     subject = encode_subject("arvo.orc.bench", "1.0.0", "com.bench.client")
     waiting = deque(
@@ -184,7 +192,7 @@ async def orchestrate(memory: Memory) -> Event:
                 source="com.bench.client",
                 type="arvo.orc.bench",
                 subject=subject,
-                data={"n": 1},
+                data={"n": 1, "note": "", "items": items},
                 to="arvo.orc.bench",
             )
         ]
@@ -204,7 +212,7 @@ async def parts(memory: Memory) -> None:
         "type": "com.bench.one",
         "subject": subject,
         "dataschema": "#/bench/1.0.0",
-        "data": {"n": 1, "note": ""},
+        "data": {"n": 1, "note": "", "items": []},
         "to": "com.bench.one",
         "redirectto": "arvo.orc.bench",
         "executionunits": 0.1,
@@ -223,10 +231,8 @@ async def parts(memory: Memory) -> None:
         record = {
             "subject": subject,
             "at": 1,
+            "context": event.data,
             "events": {"consumed": event.model_dump(), "produced": [event.model_dump()]},
         }
         await memory.write(subject, record)
         await memory.unlock(subject)
-
-
-Way = Callable[[Memory], Any]
