@@ -466,8 +466,8 @@ async def test_what_the_metrics_count(seen: Seen, sqlite: SqliteMachineMemory) -
     }
     assert seen.counts("arvo.memory.lock.wait.duration") == seen.counts("arvo.memory.lock.acquisitions")
     assert seen.counts("arvo.memory.lock.hold.duration") == {("sqlite",): 3}
-    assert seen.counts("arvo.memory.lock.lost") == {("sqlite",): 1}
-    assert seen.counts("arvo.memory.write.conflicts") == {("sqlite",): 1}
+    assert seen.counts("arvo.memory.lock.lost") == {("sqlite",): 1, ("memory",): 0}
+    assert seen.counts("arvo.memory.write.conflicts") == {("sqlite",): 1, ("memory",): 0}
     assert seen.counts("arvo.memory.retries") == {("acquire",): 2, ("read",): 2}
     assert seen.counts("arvo.memory.record.size") == {("sqlite",): 3}
     assert seen.counts("db.client.operation.duration") == {
@@ -483,6 +483,24 @@ async def test_what_the_metrics_count(seen: Seen, sqlite: SqliteMachineMemory) -
         ("arvo.orc.shop.order", "replayed", None): 1,
     }
     assert seen.counts("arvo.step.replays") == {("arvo.orc.shop.order",): 1}
+
+
+@pytest.mark.parametrize("rare", ["arvo.memory.lock.lost", "arvo.memory.write.conflicts"])
+async def test_what_is_rare_is_0_before_it_is_1(seen: Seen, rare: str) -> None:
+    """Prometheus sees no increase in a series whose first value is 1: the alert on the first one would be silent."""
+    memory = SimpleMachineMemory()
+    assert seen.counts(rare) == {}
+    lease = await memory.acquire("one")
+    assert lease is not None
+    assert seen.counts(rare) == {("memory",): 0}
+    lease.version = 7
+    with pytest.raises(WriteConflict):
+        await memory.commit(lease, {})
+    await memory.acquire("one")
+    await memory.force_release("one", reason="test")
+    with pytest.raises(LeaseLost):
+        await memory.renew(lease)
+    assert seen.counts(rare) == {("memory",): 1}
 
 
 async def test_calls_that_wait_together_are_one_round_trip(seen: Seen, sqlite: SqliteMachineMemory) -> None:
