@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -330,6 +331,35 @@ async def test_an_error_that_cannot_say_its_message_is_one_on_the_span_too(seen:
     assert span.status.status_code is StatusCode.ERROR
     assert str(dict(span.attributes or {})["error.type"]).endswith("Mute")
     assert [event.name for event in span.events] == ["exception", "arvo.event.emitted"]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_an_execution_that_is_dropped_is_told_and_leaves_no_span_behind(
+    seen: Seen, caplog: pytest.LogCaptureFixture, elsewhere: bool
+) -> None:
+    async def charge(call: HandlerCall) -> None:
+        del call
+        await asyncio.get_running_loop().create_future()
+
+    handler = create_arvo_event_handler(contract=CHARGE, executionunits=1, handler={"1.0.0": charge})
+    event = create_arvo_event(
+        source="com.shop.client",
+        type=CHARGE.type,
+        subject="order-1",
+        dataschema=CHARGE.version("1.0.0").dataschema,
+        data={"card": SECRET},
+    )
+    execution = handler.execute(event)
+    execution.send(None)
+    if elsewhere:  # as the garbage collector does it
+        copy_context().run(execution.close)
+    else:
+        execution.close()
+    assert seen.counts("arvo.step.duration") == {("com.shop.charge", "error", "GeneratorExit"): 1}
+    assert seen.spans[0].status.status_code is StatusCode.ERROR
+    assert caplog.records == []
+    if not elsewhere:
+        assert not trace.get_current_span().get_span_context().is_valid
 
 
 async def test_calls_outside_of_a_handler_have_spans_of_their_own(

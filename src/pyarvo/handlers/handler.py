@@ -28,7 +28,6 @@ from pyarvo.handlers.emission import (
 from pyarvo.handlers.observed import Observed, tell_failure
 from pyarvo.handlers.received import received
 from pyarvo.handlers.result import ExecutionResult, Outcome
-from pyarvo.telemetry import active
 from pyarvo.telemetry.names import HandlerKind
 
 __all__ = ["ArvoEventHandler", "HandlerFunction", "create_arvo_event_handler"]
@@ -97,9 +96,7 @@ class ArvoEventHandler:
             ExecutionViolation: It is no event.
             ViolationError: The function raised it.
         """
-        work = self._execute(event)
-        on = active()
-        return await (work if on is None else self._observed.run(on, event, work))
+        return await self._observed.execution(event, self._execute(event))
 
     async def _execute(self, event: ArvoEvent) -> ExecutionResult:
         contract = self._contract_of(event)

@@ -16,7 +16,6 @@ from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
 from pyarvo.statecharts import ArvoMachine, step
-from pyarvo.telemetry import active
 from pyarvo.telemetry.names import HandlerKind
 
 __all__ = ["ArvoOrchestrator", "create_arvo_orchestrator"]
@@ -80,9 +79,7 @@ class ArvoOrchestrator:
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The machine's code raised it.
         """
-        work = self._stepper.execute(event, attempt)
-        on = active()
-        return await (work if on is None else self._observed.run(on, event, work))
+        return await self._observed.execution(event, self._stepper.execute(event, attempt))
 
 
 class _MachineCore:

@@ -24,7 +24,6 @@ from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
-from pyarvo.telemetry import active
 from pyarvo.telemetry.names import HandlerKind
 
 __all__ = [
@@ -138,9 +137,7 @@ class ArvoResumable:
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The function raised it.
         """
-        work = self._stepper.execute(event, attempt)
-        on = active()
-        return await (work if on is None else self._observed.run(on, event, work))
+        return await self._observed.execution(event, self._stepper.execute(event, attempt))
 
 
 class _FunctionCore:
