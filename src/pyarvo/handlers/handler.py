@@ -195,7 +195,7 @@ def create_arvo_event_handler(
     Args:
         contract: What it accepts and emits.
 
-        executionunits: Cost of an output that names none.
+        executionunits: Cost of an output that names none: a finite number, an integer within 2**53 - 1.
 
         handler: An async function for every version of the contract. It gets a `HandlerCall` and returns an
             `Emission`, a list of them, or None.
@@ -204,7 +204,8 @@ def create_arvo_event_handler(
             outputs that name none. Both are [ORCHESTRATION_CONTEXT] by default.
 
     Raises:
-        ConfigViolation: A version has no function, a function has no version or is not async.
+        ConfigViolation: A version has no function, a function has no version or is not async; the contract is one
+            version alone; executionunits or domains are none.
     """
     check_contract(contract, "contract")
     check_functions(handler, contract)
