@@ -533,6 +533,77 @@ async def test_what_is_rare_is_0_before_it_is_1(seen: Seen, rare: str) -> None:
     assert seen.counts(rare) == {("memory",): 1}
 
 
+async def test_every_way_in_which_a_step_ends_is_told(seen: Seen, sqlite: SqliteMachineMemory) -> None:
+    here, broken = shop(sqlite).orchestrator, shop(SimpleMachineMemory(), ValueError("no")).service
+
+    async def ends(handler: Any, event: ArvoEvent) -> str:
+        try:
+            return (await handler.execute(event)).outcome.value
+        except TransactionViolation as error:
+            return error.cause.value
+
+    def answer(request: ArvoEvent, *, subject: str | None = None, id: str | None = None) -> ArvoEvent:
+        return create_arvo_event(
+            source=CHARGE.type,
+            type="evt.shop.charge.success",
+            subject=subject or request.subject,
+            dataschema=CHARGE.version("1.0.0").dataschema,
+            data={"ok": True},
+            to=here.source,
+            parentid=request.id,
+            id=id,
+        )
+
+    first, gone, taken = init(), init(), init()
+    (request,) = (await here.execute(first)).events
+    await here.execute(gone)
+    assert await sqlite.delete(gone.subject)
+    assert await sqlite.acquire(taken.subject)
+    foreign = ArvoOrchestrationSubject.new(
+        orchestrator="arvo.orc.shop.other", version="1.0.0", initiator="com.shop.client"
+    )
+    told = [
+        await ends(here, first),
+        await ends(here, init(id="again", subject=first.subject)),
+        await ends(here, answer(request)),
+        await ends(here, answer(request, id="late")),
+        await ends(here, answer(request, subject=foreign)),
+        await ends(here, answer(init())),
+        await ends(here, answer(gone)),
+        await ends(here, taken),
+        await ends(broken, request),
+    ]
+    assert told == [
+        "replayed",
+        "replayed",
+        "ran",
+        "instance_done",
+        "foreign",
+        "unknown_instance",
+        "deleted",
+        "LOCK_UNACQUIRED",
+        "failed",
+    ]
+    assert seen.counts("arvo.step.duration") == {
+        ("arvo.orc.shop.order", "ran", None): 3,
+        ("arvo.orc.shop.order", "replayed", None): 2,
+        ("arvo.orc.shop.order", "instance_done", None): 1,
+        ("arvo.orc.shop.order", "foreign", None): 1,
+        ("arvo.orc.shop.order", "unknown_instance", None): 1,
+        ("arvo.orc.shop.order", "deleted", None): 1,
+        ("arvo.orc.shop.order", "error", "LOCK_UNACQUIRED"): 1,
+        ("com.shop.charge", "failed", None): 1,
+    }
+    steps = [span for span in seen.spans if names.EXECUTION_OUTCOME in (span.attributes or {})]
+    assert [
+        (dict(span.attributes or {})[names.EXECUTION_OUTCOME], dict(span.attributes or {}).get("error.type"))
+        for span in steps
+        if span.status.status_code is not StatusCode.UNSET
+    ] == [("error", "LOCK_UNACQUIRED"), ("failed", "ValueError")]
+    within = [span.parent.span_id for span in seen.spans if span.parent is not None and span not in steps]
+    assert len(within) == len(set(within)) == 3, "one call in each step that ran, its commit"
+
+
 async def test_calls_that_wait_together_are_one_round_trip(seen: Seen, sqlite: SqliteMachineMemory) -> None:
     leases = await asyncio.gather(*(sqlite.acquire(f"instance-{n}") for n in range(20)))
     held = [lease for lease in leases if lease is not None]
