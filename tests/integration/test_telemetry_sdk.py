@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -332,6 +333,35 @@ async def test_an_error_that_cannot_say_its_message_is_one_on_the_span_too(seen:
     assert [event.name for event in span.events] == ["exception", "arvo.event.emitted"]
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_an_execution_that_is_dropped_is_told_and_leaves_no_span_behind(
+    seen: Seen, caplog: pytest.LogCaptureFixture, elsewhere: bool
+) -> None:
+    async def charge(call: HandlerCall) -> None:
+        del call
+        await asyncio.get_running_loop().create_future()
+
+    handler = create_arvo_event_handler(contract=CHARGE, executionunits=1, handler={"1.0.0": charge})
+    event = create_arvo_event(
+        source="com.shop.client",
+        type=CHARGE.type,
+        subject="order-1",
+        dataschema=CHARGE.version("1.0.0").dataschema,
+        data={"card": SECRET},
+    )
+    execution = handler.execute(event)
+    execution.send(None)
+    if elsewhere:  # as the garbage collector does it
+        copy_context().run(execution.close)
+    else:
+        execution.close()
+    assert seen.counts("arvo.step.duration") == {("com.shop.charge", "error", "GeneratorExit"): 1}
+    assert seen.spans[0].status.status_code is StatusCode.ERROR
+    assert caplog.records == []
+    if not elsewhere:
+        assert not trace.get_current_span().get_span_context().is_valid
+
+
 async def test_calls_outside_of_a_handler_have_spans_of_their_own(
     seen: Seen, sqlite: SqliteMachineMemory
 ) -> None:
@@ -466,8 +496,8 @@ async def test_what_the_metrics_count(seen: Seen, sqlite: SqliteMachineMemory) -
     }
     assert seen.counts("arvo.memory.lock.wait.duration") == seen.counts("arvo.memory.lock.acquisitions")
     assert seen.counts("arvo.memory.lock.hold.duration") == {("sqlite",): 3}
-    assert seen.counts("arvo.memory.lock.lost") == {("sqlite",): 1}
-    assert seen.counts("arvo.memory.write.conflicts") == {("sqlite",): 1}
+    assert seen.counts("arvo.memory.lock.lost") == {("sqlite",): 1, ("memory",): 0}
+    assert seen.counts("arvo.memory.write.conflicts") == {("sqlite",): 1, ("memory",): 0}
     assert seen.counts("arvo.memory.retries") == {("acquire",): 2, ("read",): 2}
     assert seen.counts("arvo.memory.record.size") == {("sqlite",): 3}
     assert seen.counts("db.client.operation.duration") == {
@@ -483,6 +513,95 @@ async def test_what_the_metrics_count(seen: Seen, sqlite: SqliteMachineMemory) -
         ("arvo.orc.shop.order", "replayed", None): 1,
     }
     assert seen.counts("arvo.step.replays") == {("arvo.orc.shop.order",): 1}
+
+
+@pytest.mark.parametrize("rare", ["arvo.memory.lock.lost", "arvo.memory.write.conflicts"])
+async def test_what_is_rare_is_0_before_it_is_1(seen: Seen, rare: str) -> None:
+    """Prometheus sees no increase in a series whose first value is 1: the alert on the first one would be silent."""
+    memory = SimpleMachineMemory()
+    assert seen.counts(rare) == {}
+    lease = await memory.acquire("one")
+    assert lease is not None
+    assert seen.counts(rare) == {("memory",): 0}
+    lease.version = 7
+    with pytest.raises(WriteConflict):
+        await memory.commit(lease, {})
+    await memory.acquire("one")
+    await memory.force_release("one", reason="test")
+    with pytest.raises(LeaseLost):
+        await memory.renew(lease)
+    assert seen.counts(rare) == {("memory",): 1}
+
+
+async def test_every_way_in_which_a_step_ends_is_told(seen: Seen, sqlite: SqliteMachineMemory) -> None:
+    here, broken = shop(sqlite).orchestrator, shop(SimpleMachineMemory(), ValueError("no")).service
+
+    async def ends(handler: Any, event: ArvoEvent) -> str:
+        try:
+            return (await handler.execute(event)).outcome.value
+        except TransactionViolation as error:
+            return error.cause.value
+
+    def answer(request: ArvoEvent, *, subject: str | None = None, id: str | None = None) -> ArvoEvent:
+        return create_arvo_event(
+            source=CHARGE.type,
+            type="evt.shop.charge.success",
+            subject=subject or request.subject,
+            dataschema=CHARGE.version("1.0.0").dataschema,
+            data={"ok": True},
+            to=here.source,
+            parentid=request.id,
+            id=id,
+        )
+
+    first, gone, taken = init(), init(), init()
+    (request,) = (await here.execute(first)).events
+    await here.execute(gone)
+    assert await sqlite.delete(gone.subject)
+    assert await sqlite.acquire(taken.subject)
+    foreign = ArvoOrchestrationSubject.new(
+        orchestrator="arvo.orc.shop.other", version="1.0.0", initiator="com.shop.client"
+    )
+    told = [
+        await ends(here, first),
+        await ends(here, init(id="again", subject=first.subject)),
+        await ends(here, answer(request)),
+        await ends(here, answer(request, id="late")),
+        await ends(here, answer(request, subject=foreign)),
+        await ends(here, answer(init())),
+        await ends(here, answer(gone)),
+        await ends(here, taken),
+        await ends(broken, request),
+    ]
+    assert told == [
+        "replayed",
+        "replayed",
+        "ran",
+        "instance_done",
+        "foreign",
+        "unknown_instance",
+        "deleted",
+        "LOCK_UNACQUIRED",
+        "failed",
+    ]
+    assert seen.counts("arvo.step.duration") == {
+        ("arvo.orc.shop.order", "ran", None): 3,
+        ("arvo.orc.shop.order", "replayed", None): 2,
+        ("arvo.orc.shop.order", "instance_done", None): 1,
+        ("arvo.orc.shop.order", "foreign", None): 1,
+        ("arvo.orc.shop.order", "unknown_instance", None): 1,
+        ("arvo.orc.shop.order", "deleted", None): 1,
+        ("arvo.orc.shop.order", "error", "LOCK_UNACQUIRED"): 1,
+        ("com.shop.charge", "failed", None): 1,
+    }
+    steps = [span for span in seen.spans if names.EXECUTION_OUTCOME in (span.attributes or {})]
+    assert [
+        (dict(span.attributes or {})[names.EXECUTION_OUTCOME], dict(span.attributes or {}).get("error.type"))
+        for span in steps
+        if span.status.status_code is not StatusCode.UNSET
+    ] == [("error", "LOCK_UNACQUIRED"), ("failed", "ValueError")]
+    within = [span.parent.span_id for span in seen.spans if span.parent is not None and span not in steps]
+    assert len(within) == len(set(within)) == 3, "one call in each step that ran, its commit"
 
 
 async def test_calls_that_wait_together_are_one_round_trip(seen: Seen, sqlite: SqliteMachineMemory) -> None:

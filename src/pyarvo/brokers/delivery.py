@@ -101,7 +101,10 @@ class RetryPolicy:
 
         first_s: Wait after the first one, in seconds, 0.0 or more; doubled after each further one.
 
-        longest_s: The longest such wait, in seconds.
+        longest_s: The longest such wait, in seconds, `first_s` or more.
+
+    Raises:
+        InvalidOption: One of them is out of its bounds.
     """
 
     attempts: int = 12

@@ -338,7 +338,7 @@ class SimpleEventBroker:
 
     async def _hand_out(self, delivery: Delivery, callback: OnDomainedEvent | None) -> None:
         if callback is None:
-            await self._dead_letters.add(delivery, DeadLetterReason.NO_HANDLER, None)
+            await self._dead_letters.add(delivery, DeadLetterReason.NO_HANDLER)
             return
         try:
             told = callback(delivery.event)
@@ -402,8 +402,8 @@ def create_simple_event_broker(
         options: See `BrokerOptions`.
 
     Raises:
-        ConfigViolation: Two handlers have the same source.
-        InvalidOption: A number is out of its bounds.
+        ConfigViolation: Two handlers have the same source, or something is no handler.
+        InvalidOption: An option is unknown, of another kind or out of its bounds.
     """
     return SimpleEventBroker(handlers, **options)
 

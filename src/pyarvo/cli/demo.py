@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pyarvo.cli.opening import Session
+from pyarvo.cli.options import OutputOption
 from pyarvo.cli.output import Output
 
 __all__ = ["demo"]
@@ -48,17 +49,14 @@ def demo(
             help="Keep the temporary folder with effects and logs, and what the run left in a server.",
         ),
     ] = False,
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="A table for people, or JSON alone on stdout.")
-    ] = Output.TABLE,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """
     Run an order workflow in worker processes, kill two of them in the middle of a step, and count what was lost
     and what was doubled. Exit status 0: nothing.
     """
-    from pyarvo.demo.run import (
-        run_demo,
-    )  # the shop is built when it is imported, which other commands need not wait for
+    # The shop is built when it is imported: other commands need not wait for that.
+    from pyarvo.demo.run import run_demo
 
     named = context.find_object(Session)
     if memory is None and named is not None and named.typed:  # one from the environment is not for playing

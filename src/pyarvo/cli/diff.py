@@ -59,15 +59,17 @@ def _same(before: object, after: object) -> bool:
 
 def _of_objects(before: dict[str, Any], after: dict[str, Any], path: str) -> Iterator[Change]:
     for key, value in after.items():
-        where = f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{key!r}]"
         if key in before:
-            yield from changes(before[key], value, where)
+            yield from changes(before[key], value, _member(path, key))
         else:
-            yield Change(where, ChangeKind.ADDED, None, value)
+            yield Change(_member(path, key), ChangeKind.ADDED, None, value)
     for key, value in before.items():
         if key not in after:
-            where = f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{key!r}]"
-            yield Change(where, ChangeKind.REMOVED, value, None)
+            yield Change(_member(path, key), ChangeKind.REMOVED, value, None)
+
+
+def _member(path: str, key: str) -> str:
+    return f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{key!r}]"
 
 
 def _of_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Change]:

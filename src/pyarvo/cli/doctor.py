@@ -34,7 +34,7 @@ def doctor(
     named = url_of(context, url or memory)
     check_place(named)
     try:
-        findings = asyncio.run(_examine(named))
+        findings = asyncio.run(examine(named))
     except ImportError as error:
         raise Stop(Exit.FAILED, f"the store of {redacted(named)} cannot be asked: {error}") from error
     broken = [finding for finding in findings if finding.verdict is Verdict.BREAKS]
@@ -44,10 +44,6 @@ def doctor(
         _print(findings)
     if broken:
         raise typer.Exit(Exit.FAILED)
-
-
-async def _examine(url: str) -> Sequence[Finding]:
-    return await examine(url)
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -28,7 +28,6 @@ from pyarvo.handlers.emission import (
 from pyarvo.handlers.observed import Observed, tell_failure
 from pyarvo.handlers.received import received
 from pyarvo.handlers.result import ExecutionResult, Outcome
-from pyarvo.telemetry import active
 from pyarvo.telemetry.names import HandlerKind
 
 __all__ = ["ArvoEventHandler", "HandlerFunction", "create_arvo_event_handler"]
@@ -97,9 +96,7 @@ class ArvoEventHandler:
             ExecutionViolation: It is no event.
             ViolationError: The function raised it.
         """
-        work = self._execute(event)
-        on = active()
-        return await (work if on is None else self._observed.run(on, event, work))
+        return await self._observed.execution(event, self._execute(event))
 
     async def _execute(self, event: ArvoEvent) -> ExecutionResult:
         contract = self._contract_of(event)
@@ -198,7 +195,7 @@ def create_arvo_event_handler(
     Args:
         contract: What it accepts and emits.
 
-        executionunits: Cost of an output that names none.
+        executionunits: Cost of an output that names none: a finite number, an integer within 2**53 - 1.
 
         handler: An async function for every version of the contract. It gets a `HandlerCall` and returns an
             `Emission`, a list of them, or None.
@@ -207,7 +204,8 @@ def create_arvo_event_handler(
             outputs that name none. Both are [ORCHESTRATION_CONTEXT] by default.
 
     Raises:
-        ConfigViolation: A version has no function, a function has no version or is not async.
+        ConfigViolation: A version has no function, a function has no version or is not async; the contract is one
+            version alone; executionunits or domains are none.
     """
     check_contract(contract, "contract")
     check_functions(handler, contract)

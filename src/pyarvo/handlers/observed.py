@@ -21,7 +21,7 @@ __all__ = ["Observed", "emitted_trace", "tell_failure"]
 
 class Observed:
     """
-    What one handler tells. Called only where something records.
+    What one handler tells, where something records.
 
     Args:
         kind: Of the handler.
@@ -39,18 +39,20 @@ class Observed:
         self._source = source
         self._labels: dict[tuple[str, str | None], dict[str, str]] = {}
 
-    async def run(self, on: Recorder, event: ArvoEvent, work: Awaitable[ExecutionResult]) -> ExecutionResult:
-        """Await the execution of *event*, inside of a span where spans are recorded."""
+    def execution(self, event: ArvoEvent, work: Awaitable[ExecutionResult]) -> Awaitable[ExecutionResult]:
+        """What to await instead of *work*, the execution of *event*: inside of a span where spans are recorded."""
+        on = active()
+        return work if on is None else self._observe(on, event, work)
+
+    async def _observe(
+        self, on: Recorder, event: ArvoEvent, work: Awaitable[ExecutionResult]
+    ) -> ExecutionResult:
         if not isinstance(event, ArvoEvent):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
             return await work
         begun = perf_counter()
         span = on.step_span(self._kind, uri=self._uri, source=self._source, event=event)
         try:
             result = await work
-        except GeneratorExit:  # closed by whoever drops the coroutine, from some other context
-            if span is not None:
-                span.end(names.FAILED_EXECUTION, (), GeneratorExit.__qualname__)
-            raise
         except BaseException as error:
             self._ended(on, span, begun, None, _error_type(error))
             raise

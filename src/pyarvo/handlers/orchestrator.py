@@ -16,7 +16,6 @@ from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
 from pyarvo.statecharts import ArvoMachine, step
-from pyarvo.telemetry import active
 from pyarvo.telemetry.names import HandlerKind
 
 __all__ = ["ArvoOrchestrator", "create_arvo_orchestrator"]
@@ -68,7 +67,8 @@ class ArvoOrchestrator:
         Args:
             event: An event on a subject of this orchestrator.
 
-            attempt: The how manieth delivery of the event this is, from 1; retries wait longer.
+            attempt: Which delivery of the event this is, from 1. While somebody else holds the workflow,
+                `retry_after_s` is longer with each, 0.05 to 0.5 seconds.
 
         Returns:
             The events to publish and the outcome.
@@ -80,9 +80,7 @@ class ArvoOrchestrator:
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The machine's code raised it.
         """
-        work = self._stepper.execute(event, attempt)
-        on = active()
-        return await (work if on is None else self._observed.run(on, event, work))
+        return await self._observed.execution(event, self._stepper.execute(event, attempt))
 
 
 class _MachineCore:
@@ -159,7 +157,7 @@ def create_arvo_orchestrator(
     Args:
         memory: Where its workflows live: any object with the four verbs.
 
-        executionunits: Cost of an event that names none.
+        executionunits: Cost of an event that names none: a finite number, an integer within 2**53 - 1.
 
         machines: At least one, all of the same source, each of another version.
 
@@ -169,7 +167,8 @@ def create_arvo_orchestrator(
         lease_ttl_s: Length of the lease that a step takes, 1.0 to 3,600.0 seconds; None means the memory's default.
 
     Raises:
-        ConfigViolation: There is no machine, or they do not belong together.
+        ConfigViolation: There is no machine, or they do not belong together; the memory lacks a verb, or has only the
+            four and takes no `lease_ttl_s`; executionunits or domains are none.
         InvalidOption: The lease is too short or too long.
     """
     if not isinstance(machines, list | tuple) or not all(isinstance(one, ArvoMachine) for one in machines):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed

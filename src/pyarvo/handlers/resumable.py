@@ -24,7 +24,6 @@ from pyarvo.handlers.result import ExecutionResult
 from pyarvo.handlers.step import Change, Run, Stepper
 from pyarvo.memory.contract import MachineMemory, Record
 from pyarvo.memory.options import check_ttl
-from pyarvo.telemetry import active
 from pyarvo.telemetry.names import HandlerKind
 
 __all__ = [
@@ -126,7 +125,8 @@ class ArvoResumable:
         Args:
             event: An event on a subject of this orchestrator.
 
-            attempt: The how manieth delivery of the event this is, from 1; retries wait longer.
+            attempt: Which delivery of the event this is, from 1. While somebody else holds the workflow,
+                `retry_after_s` is longer with each, 0.05 to 0.5 seconds.
 
         Returns:
             The events to publish and the outcome.
@@ -138,9 +138,7 @@ class ArvoResumable:
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The function raised it.
         """
-        work = self._stepper.execute(event, attempt)
-        on = active()
-        return await (work if on is None else self._observed.run(on, event, work))
+        return await self._observed.execution(event, self._stepper.execute(event, attempt))
 
 
 class _FunctionCore:
@@ -305,7 +303,7 @@ def create_arvo_resumable(
 
         handler: An async function by version. It gets a `ResumableCall` and returns a `ResumableResult` or None.
 
-        executionunits: Cost of an event that names none.
+        executionunits: Cost of an event that names none: a finite number, an integer within 2**53 - 1.
 
         default_event_emission_domains: `services` ([LOCAL]), `complete` and `system_error`
             ([ORCHESTRATION_CONTEXT]): domains, or symbols of `ArvoDomain`, of events that name none.
@@ -314,7 +312,8 @@ def create_arvo_resumable(
 
     Raises:
         ConfigViolation: The own contract is no orchestrator's; services repeat a contract; a function is not async
-            or belongs to no version.
+            or belongs to no version; the memory lacks a verb, or has only the four and takes no `lease_ttl_s`;
+            executionunits or domains are none.
         InvalidOption: The lease is too short or too long.
     """
     if not isinstance(contracts, Mapping) or not {"self", "services"} <= contracts.keys():  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed

@@ -61,7 +61,7 @@ def _quantile(metric: Metric, share: float, *labels: str, window: str = _WINDOW)
 
 
 def _share(metric: Metric, where: str, *labels: str, window: str) -> str:
-    """Which share of what *metric* counts is *where*; 0 where nothing was counted."""
+    """Which share of what *metric* counts is *where*; nothing to compare where nothing was counted."""
     counted = prometheus_name(metric) + ("_count" if metric.kind is Kind.HISTOGRAM else "")
     by = f"sum by ({_by(labels)})"
     return f"{by} (rate({counted}{where}[{window}])) / {by} (rate({counted}[{window}]))"

@@ -69,7 +69,14 @@ class Meters:
         """Add one to a counter; the labels are given in the order in which *metric* lists them."""
         counts = self._counts[metric.name]
         with self._mutex:
+            if labels not in counts and metric is names.LOCK_ACQUISITIONS:
+                self._begin_refusals(labels[0])
             counts[labels] = counts.get(labels, 0) + 1
+
+    def _begin_refusals(self, system: str) -> None:
+        """At 0, when a store is first asked for a lease: who watches for an increase must see the first refusal too."""
+        for metric in (names.LOCK_LOST, names.WRITE_CONFLICTS):
+            self._counts[metric.name].setdefault((system,), 0)
 
     def _histogram(self, metric: Metric) -> Histogram:
         return self._meter.create_histogram(

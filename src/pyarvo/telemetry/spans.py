@@ -104,7 +104,10 @@ class StepSpan:
 
     def leave(self) -> None:
         """Make the span that was current before the current one again."""
-        _step.reset(self._outer)
+        try:
+            _step.reset(self._outer)
+        except ValueError:  # a coroutine that was dropped is closed from some other context
+            return
         context.detach(self._before)
 
     def end(self, outcome: str, emitted: tuple[Any, ...], error_type: str | None) -> None:

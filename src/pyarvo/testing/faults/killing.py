@@ -43,7 +43,7 @@ def kill_at(
     Args:
         point: A `KillPoint` or its name.
 
-        nth: At the how manieth time that the point is reached, from 1.
+        nth: At which of the times that the point is reached, from 1.
 
         matching: Only instances (of a handler: subjects) for which this is true are counted.
 

@@ -7,6 +7,7 @@ from pyarvo.testing.mutants import (
     network,
     queries,
     records,
+    refusals,
     rules,
     telling,
     typescript,
@@ -30,7 +31,20 @@ __all__ = [
     "honest",
 ]
 
-_LIARS = (leases, life, memories, network, queries, records, rules, telling, typescript, verbs, writes)
+_LIARS = (
+    leases,
+    life,
+    memories,
+    network,
+    queries,
+    records,
+    refusals,
+    rules,
+    telling,
+    typescript,
+    verbs,
+    writes,
+)
 
 MUTANTS: tuple[Mutant, ...] = known()
 """All of them, in the order of their definition."""
