@@ -604,6 +604,29 @@ async def test_every_way_in_which_a_step_ends_is_told(seen: Seen, sqlite: Sqlite
     assert len(within) == len(set(within)) == 3, "one call in each step that ran, its commit"
 
 
+@pytest.mark.parametrize("end", ["commit", "renew"])
+async def test_a_lease_that_was_lost_was_held_until_its_holder_knew(seen: Seen, end: str) -> None:
+    memory = SimpleMachineMemory()
+    lease = await memory.acquire("one")
+    assert lease is not None
+    assert await memory.force_release("one", reason="test")
+    for _ in range(2):
+        with pytest.raises(LeaseLost):
+            await (memory.commit(lease, {}) if end == "commit" else memory.renew(lease))
+    assert not await memory.release(lease)
+    assert seen.counts("arvo.memory.lock.hold.duration") == {("memory",): 1}
+
+
+async def test_a_commit_that_is_repeated_ends_the_lease_once(seen: Seen) -> None:
+    memory = SimpleMachineMemory()
+    lease = await memory.acquire("one")
+    assert lease is not None
+    for _ in range(2):
+        assert await memory.commit(lease, {"a": 1}) == 1
+        lease.version = 0  # as of a holder that does not know the outcome
+    assert seen.counts("arvo.memory.lock.hold.duration") == {("memory",): 1}
+
+
 async def test_calls_that_wait_together_are_one_round_trip(seen: Seen, sqlite: SqliteMachineMemory) -> None:
     leases = await asyncio.gather(*(sqlite.acquire(f"instance-{n}") for n in range(20)))
     held = [lease for lease in leases if lease is not None]

@@ -157,8 +157,8 @@ class LeasedMemory(QueryLevel):
         sent_at = monotonic()
         outcome = await retried(lambda: self._ask(op, self._options.deadline_s / ATTEMPTS, "renew"))
         if isinstance(outcome, Lost):
-            lease.held = False
             self._signals.refused(outcome)
+            self._ended(lease)
             raise LeaseLost("released, or held by another since", id=lease.id, operation="renew")
         if not isinstance(outcome, Renewed):
             raise misanswer(op, outcome)
@@ -194,10 +194,11 @@ class LeasedMemory(QueryLevel):
         for n in range(self._options.lock_attempts):
             if n:
                 await asyncio.sleep(backoff_s(n - 1, _LOCK_WAIT_S))
-                tell_retry(operation)
             left_s = until - monotonic()
             if left_s <= 0:
                 break
+            if n:
+                tell_retry(operation)
             try:
                 outcome = await self._ask(op, left_s, operation)
             except (MemoryUnavailable, WriteOutcomeUnknown) as exc:
@@ -275,11 +276,12 @@ class LeasedMemory(QueryLevel):
         outcome = await self._ask(op, self._options.deadline_s, operation)
         if isinstance(outcome, Committed):
             lease.version = outcome.version
-            lease.held = lease.held and not release
+            if release:
+                self._ended(lease)
             if self._codec is None:  # copies do not know the place in which a codec's bytes are good
                 self._copies.keep(lease.id, raw, copy)
             if (on := active()) is not None:
-                self._signals.committed(on, lease, len(op.data), released=release)
+                self._signals.committed(on, len(op.data))
             return outcome.version
         if isinstance(outcome, Conflict | Consumed | Lost):
             raise self._refusal(lease, outcome, operation)
@@ -307,15 +309,18 @@ class LeasedMemory(QueryLevel):
             case Consumed(entry):
                 return EventConsumed(self._step(entry, lease.id), id=lease.id, operation=operation)
             case Lost():
-                lease.held = False
+                self._ended(lease)
                 return LeaseLost("released, or held by another since", id=lease.id, operation=operation)
+
+    def _ended(self, lease: Lease) -> None:
+        if lease.held and (on := active()) is not None:
+            self._signals.given_up(on, lease)
+        lease.held = False
 
     async def _release(self, lease: Lease, operation: str) -> bool:
         if not lease.token:
             return False
-        if lease.held and (on := active()) is not None:
-            self._signals.given_up(on, lease)
-        lease.held = False
+        self._ended(lease)
         releasing = self._release_quietly(Release(lease.id, lease.token), operation)
         if self._backend.immediate:
             return await releasing

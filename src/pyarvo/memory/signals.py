@@ -130,12 +130,10 @@ class Signals:
                 meters.count(names.LOCK_ACQUISITIONS, self._system, outcome.value)
                 meters.wait.record(perf_counter() - begun, self._acquisitions[outcome])
 
-    def committed(self, on: Recorder, lease: Lease, size: int, *, released: bool) -> None:
-        """A write of *size* bytes was applied, which may have ended the lease."""
+    def committed(self, on: Recorder, size: int) -> None:
+        """A write of *size* bytes was applied."""
         if on.meters is not None:
             on.meters.record_size.record(size, self._labels)
-            if released:
-                self.given_up(on, lease)
 
     def refused(self, outcome: Outcome) -> None:
         """A write or a renewal was not applied."""
@@ -148,7 +146,7 @@ class Signals:
             on.meters.count(names.WRITE_CONFLICTS, self._system)
 
     def given_up(self, on: Recorder, lease: Lease) -> None:
-        """The holder of *lease* gave it up."""
+        """The holder of *lease* gave it up, or was told that it is lost; once a lease."""
         if on.meters is not None:
             on.meters.hold.record(monotonic() - lease.sent_at, self._labels)
 

@@ -199,7 +199,7 @@ HOLD_DURATION: Final = Metric(
     "arvo.memory.lock.hold.duration",
     Kind.HISTOGRAM,
     "s",
-    "From asking for a lease that was granted to giving it up.",
+    "From asking for a lease that was granted to giving it up, or to learning that it was lost.",
     (DB_SYSTEM,),
     _HOLD_BUCKETS,
 )

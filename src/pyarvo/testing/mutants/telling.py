@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import trace
@@ -76,8 +77,8 @@ class SizesInKibibytes(_Lying):
     """Tells the sizes of records in another unit than it says."""
 
     class signals(Signals):  # noqa: N801
-        def committed(self, on: Recorder, lease: Lease, size: int, *, released: bool) -> None:
-            super().committed(on, lease, size // 1_024, released=released)
+        def committed(self, on: Recorder, size: int) -> None:
+            super().committed(on, size // 1_024)
 
 
 @memory
@@ -85,11 +86,9 @@ class InstancesAreLabels(_Lying):
     """Labels what it measures with the instance: one more time series for every workflow."""
 
     class signals(Signals):  # noqa: N801
-        def committed(self, on: Recorder, lease: Lease, size: int, *, released: bool) -> None:
+        def given_up(self, on: Recorder, lease: Lease) -> None:
             if on.meters is not None:
-                on.meters.record_size.record(size, {**self._labels, "instance": lease.id})
-            if released:
-                self.given_up(on, lease)
+                on.meters.hold.record(monotonic() - lease.sent_at, {**self._labels, "instance": lease.id})
 
 
 @memory
