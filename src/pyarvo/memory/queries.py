@@ -198,12 +198,12 @@ class QueryLevel(StoreAccess):
         Returns:
             The ids deleted, or, with *dry_run*, those that would be.
         """
-        check_age(older_than_s)
+        age_s = check_age(older_than_s)
 
         async def look(id: str) -> Stored | None:
             return await self._asked(lambda: self._backend.get(id), id, "purge")
 
-        return await purge_trees(self, look, older_than_s=older_than_s, dry_run=dry_run)
+        return await purge_trees(self, look, older_than_s=age_s, dry_run=dry_run)
 
     # --- whole instances, for copies --------------------------------------------------------------------------
 
