@@ -162,7 +162,7 @@ class QueryLevel(StoreAccess):
             LeaseLost: Somebody holds the lease, and *force* is False. Nothing was deleted.
         """
         check_id(id, "delete")
-        op = Delete(id, force)
+        op = Delete(id, bool(force))
         outcome = await self._ask(op, self._options.deadline_s, "delete")
         if isinstance(outcome, Denied):
             raise LeaseLost("somebody holds the lease; wait, or delete by force", id=id, operation="delete")
