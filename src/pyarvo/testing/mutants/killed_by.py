@@ -212,6 +212,7 @@ KILLED_BY: Final = MappingProxyType(
         "DeletesLeased": ("query.retention.06",),
         "DeleteIsAlwaysTrue": ("query.retention.07",),
         "NoTombstone": ("query.retention.01",),
+        "DeletionToldOnce": ("query.retention.01",),
         "ForceReleaseOfNobody": ("query.retention.10",),
         "ListMissesTheNewest": (
             "query.queries.10",
@@ -222,8 +223,15 @@ KILLED_BY: Final = MappingProxyType(
         "ParentIsIgnored": ("query.queries.12",),
         "ListsTombstones": ("query.retention.07",),
         "CountsTombstones": ("query.retention.07",),
+        "TombstonesAreHidden": ("query.retention.07",),
+        "TombstonesAreNotCounted": ("query.retention.07",),
         "LabelsStand": ("query.queries.11",),
         "JournalIsBackwards": ("query.queries.08",),
+        "HistoryIsBackwards": ("backend.neighbours.01",),
+        "HistoryIsEmpty": ("backend.neighbours.01",),
+        "CreatedByEveryWrite": ("query.queries.01",),
+        "UpdatedNever": ("query.queries.01",),
+        "TimesInMilliseconds": ("query.queries.01",),
         "HolderIsHidden": ("query.retention.10",),
         "KeysSorted": (
             "base.concurrency.10",
