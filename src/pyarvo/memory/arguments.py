@@ -152,13 +152,16 @@ def check_after(version: object) -> None:
         raise InvalidOption("after", f"must be a version, 0 or more, is {version!r}")
 
 
-def check_age(older_than_s: object) -> None:
+def check_age(older_than_s: object) -> float:
     """
+    An age in seconds; one beyond the years 1 to 9999, which nothing has, as their length.
+
     Raises:
         InvalidOption: No number of seconds, 0 or more.
     """
     if not is_number(older_than_s) or not older_than_s >= 0:
         raise InvalidOption("older_than_s", "must be 0 or more seconds")
+    return min(older_than_s, MAX_TIME - MIN_TIME)
 
 
 def check_reason(reason: object) -> None:

@@ -147,7 +147,7 @@ class LeasedMemory(QueryLevel):
     ) -> int:
         """See `LeasedMachineMemory.commit`."""
         check_lease(lease, "commit")
-        return await self._commit(lease, data, step, release=release, operation="commit")
+        return await self._commit(lease, data, step, release=bool(release), operation="commit")
 
     async def renew(self, lease: Lease, *, ttl_s: float | None = None) -> None:
         """See `LeasedMachineMemory.renew`."""

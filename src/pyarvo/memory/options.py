@@ -22,6 +22,7 @@ __all__ = [
     "MemoryOptions",
     "OptionFields",
     "check_number",
+    "check_source",
     "check_ttl",
     "from_text",
 ]
@@ -174,6 +175,31 @@ def check_number(name: str, value: object, kind: type, low: float, high: float) 
     fits = is_integer(value) if kind is int else is_number(value)
     if not fits or not low <= cast("float", value) <= high:
         raise InvalidOption(name, f"must be {low:,} to {high:,}, is {value!r}")
+
+
+def check_source(url: object, client: object, kinds: type | tuple[type, ...], needed: str) -> None:
+    """
+    Refuse what is neither the URL of a server nor a client of its driver, and both at once.
+
+    Args:
+        url: Text, or None where a client is given.
+
+        client: One of *kinds*, or None where a URL is given.
+
+        kinds: The clients that can be used.
+
+        needed: What they are called.
+
+    Raises:
+        InvalidOption: It names what is needed. The URL is not repeated: it may hold a password.
+    """
+    if (url is None) == (client is None):
+        raise InvalidOption("url", "is needed, or a client; one of both")
+    if client is None and not isinstance(url, str):
+        raise InvalidOption("url", f"must be text, is {type(url).__name__}")
+    if url is None and not isinstance(client, kinds):
+        kind = type(client)
+        raise InvalidOption("client", f"must be {needed}, is {kind.__module__}.{kind.__qualname__}")
 
 
 def _check_holder(holder: object) -> None:

@@ -162,7 +162,7 @@ class QueryLevel(StoreAccess):
             LeaseLost: Somebody holds the lease, and *force* is False. Nothing was deleted.
         """
         check_id(id, "delete")
-        op = Delete(id, force)
+        op = Delete(id, bool(force))
         outcome = await self._ask(op, self._options.deadline_s, "delete")
         if isinstance(outcome, Denied):
             raise LeaseLost("somebody holds the lease; wait, or delete by force", id=id, operation="delete")
@@ -198,12 +198,12 @@ class QueryLevel(StoreAccess):
         Returns:
             The ids deleted, or, with *dry_run*, those that would be.
         """
-        check_age(older_than_s)
+        age_s = check_age(older_than_s)
 
         async def look(id: str) -> Stored | None:
             return await self._asked(lambda: self._backend.get(id), id, "purge")
 
-        return await purge_trees(self, look, older_than_s=older_than_s, dry_run=dry_run)
+        return await purge_trees(self, look, older_than_s=age_s, dry_run=dry_run)
 
     # --- whole instances, for copies --------------------------------------------------------------------------
 

@@ -127,6 +127,16 @@ async def test_a_purge_by_no_age_is_refused(value: Any) -> None:
             await memory.purge(older_than_s=value)
 
 
+@pytest.mark.parametrize("value", [10**400, 1e308, float("inf")], ids=["400 digits", "1e308", "inf"])
+async def test_nothing_is_as_old_as_an_age_that_no_clock_knows(value: float) -> None:
+    async with SimpleMachineMemory() as memory:
+        lease = await memory.acquire("a")
+        assert lease is not None
+        await memory.commit(lease, {"status": "done"})
+        assert await memory.purge(older_than_s=value) == ()
+        assert await memory.purge(older_than_s=0) == ("a",)
+
+
 @pytest.mark.parametrize("value", [None, 5, b"why", "", " "], ids=repr)
 async def test_a_reason_that_is_none_is_refused(value: Any) -> None:
     async with SimpleMachineMemory() as memory:

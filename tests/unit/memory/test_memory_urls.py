@@ -12,10 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from redis.asyncio import ConnectionPool
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory import LeasedMemory, SimpleMachineMemory, SqliteMachineMemory, open_memory, urls
+from pyarvo.memory.nats import NatsMachineMemory
+from pyarvo.memory.postgres import PostgresMachineMemory
 from pyarvo.memory.redis import RedisMachineMemory
+from redis import Redis
 
 
 def files(directory: Path) -> set[str]:
@@ -213,6 +217,43 @@ def test_a_path_that_names_no_file_is_refused(path: Any) -> None:
     with pytest.raises(InvalidOption) as caught:
         SqliteMachineMemory(path)
     assert caught.value.option == "path"
+
+
+def test_a_path_that_does_not_say_its_name_is_refused() -> None:
+    class NoName:
+        def __fspath__(self) -> Any:
+            return 5
+
+    with pytest.raises(InvalidOption) as caught:
+        SqliteMachineMemory(NoName())
+    assert caught.value.option == "path"
+
+
+SERVERS: list[tuple[Any, str]] = [
+    (RedisMachineMemory, "redis.asyncio.Redis"),
+    (PostgresMachineMemory, "asyncpg.Pool"),
+    (NatsMachineMemory, "nats.aio.client.Client"),
+]
+
+
+@pytest.mark.parametrize(("kind", "needed"), SERVERS)
+def test_a_client_of_another_kind_is_refused_and_the_right_one_named(kind: Any, needed: str) -> None:
+    for client in (Redis(), ConnectionPool(), "redis://127.0.0.1", 5, object()):
+        with pytest.raises(InvalidOption) as caught:
+            kind(client=client)
+        assert caught.value.option == "client"
+        assert needed in caught.value.rule
+
+
+@pytest.mark.parametrize(("kind", "needed"), SERVERS)
+def test_a_url_that_is_no_text_is_refused(kind: Any, needed: str) -> None:
+    del needed
+    wrong: list[Any] = [5, b"redis://secret@127.0.0.1", [], object()]
+    for url in wrong:
+        with pytest.raises(InvalidOption) as caught:
+            kind(url)
+        assert caught.value.option == "url"
+        assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.memory.options import MemoryOptions, OptionFields
+from pyarvo.memory.options import MemoryOptions, OptionFields, check_source
 
 try:
     from nats.aio.client import Client
@@ -75,7 +75,7 @@ class NatsMachineMemory(LeasedMemory):
             (`max_payload`) less 64 KiB. `batching` changes nothing.
 
     Raises:
-        InvalidOption: The URL or an option is not understood or out of its bounds.
+        InvalidOption: The URL or an option is not understood or out of its bounds, or *client* is another one.
     """
 
     @overload
@@ -87,8 +87,7 @@ class NatsMachineMemory(LeasedMemory):
     def __init__(
         self, url: str | None = None, *, client: Client | None = None, **options: Unpack[NatsFields]
     ) -> None:
-        if (url is None) == (client is None):
-            raise InvalidOption("url", "give either a URL or a client")
+        check_source(url, client, Client, "a nats.aio.client.Client")
         mine, rest = _split(dict(options))
         address = None
         if url is not None:

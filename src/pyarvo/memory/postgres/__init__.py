@@ -7,13 +7,13 @@ from typing import Any, Final, Literal, Unpack, cast, get_args
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 try:
-    import asyncpg  # noqa: F401  # pyright: ignore[reportUnusedImport] - is the driver there?
+    import asyncpg
 except ImportError as exc:
     raise ImportError("PostgresMachineMemory needs asyncpg: pip install 'pyarvo[postgres]'") from exc
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.memory.options import MemoryOptions, OptionFields, check_number, from_text
+from pyarvo.memory.options import MemoryOptions, OptionFields, check_number, check_source, from_text
 from pyarvo.memory.postgres.backend import PostgresBackend
 from pyarvo.memory.postgres.connections import CONNECT_S, Connection, GivenPool, Lender, OwnConnections, Pool
 from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name, migrate, migration_sql
@@ -61,7 +61,7 @@ class PostgresMachineMemory(LeasedMemory):
         options: See `MemoryOptions`.
 
     Raises:
-        InvalidOption: The URL or an option is out of its bounds.
+        InvalidOption: The URL or an option is out of its bounds, or *client* is another one.
     """
 
     def __init__(
@@ -78,8 +78,7 @@ class PostgresMachineMemory(LeasedMemory):
         name = check_schema_name(schema)
         if pooler not in get_args(Pooler):
             raise InvalidOption("pooler", f"must be none or transaction, is {pooler!r}")
-        if (url is None) == (client is None):
-            raise InvalidOption("url", "or `client` is needed, and not both")
+        check_source(url, client, asyncpg.Pool, "an asyncpg.Pool")
 
         async def prepare(connection: Connection) -> None:
             await migrate(connection, name)

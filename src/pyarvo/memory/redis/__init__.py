@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack, overload
 
-from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.memory.options import MemoryOptions
+from pyarvo.memory.options import MemoryOptions, check_source
 
 try:
+    from redis.asyncio import Redis, RedisCluster
+
     from pyarvo.memory.redis.address import Address, RedisFields, RedisOptions
     from pyarvo.memory.redis.backend import RedisBackend
     from pyarvo.memory.redis.routes import Client, Route, Wait, open_route, route_over
@@ -41,7 +42,8 @@ class RedisMachineMemory(LeasedMemory):
         options: See `RedisOptions` and `MemoryOptions`.
 
     Raises:
-        InvalidOption: The URL or an option is not understood or out of its bounds.
+        InvalidOption: The URL or an option is not understood or out of its bounds, or *client* is another one, such
+            as a synchronous `redis.Redis`.
     """
 
     @overload
@@ -60,8 +62,7 @@ class RedisMachineMemory(LeasedMemory):
 
 
 def _opener(url: str | None, client: Client | None, options: RedisOptions) -> Callable[[], Route]:
-    if (url is None) == (client is None):
-        raise InvalidOption("url", "is needed, or a client; one of both")
+    check_source(url, client, (Redis, RedisCluster), "a redis.asyncio.Redis or RedisCluster")
     if client is not None:
         return lambda: route_over(client)
     address = Address.parse(url or "")

@@ -56,7 +56,10 @@ class SqliteMachineMemory(LeasedMemory):
 def _file_name(path: object) -> str:
     if not isinstance(path, str | bytes | os.PathLike):
         raise InvalidOption("path", f"must name a file, is {path!r}")
-    name = os.fsdecode(cast("os.PathLike[str]", path))
+    try:
+        name = os.fsdecode(cast("os.PathLike[str]", path))
+    except TypeError as exc:  # its `__fspath__` gives something else
+        raise InvalidOption("path", f"must name a file, is {path!r}") from exc
     if not name or name == ":memory:" or "\0" in name:
         raise InvalidOption("path", f"must name a file, is {name!r}")
     try:

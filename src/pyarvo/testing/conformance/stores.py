@@ -14,18 +14,45 @@ from pyarvo.memory.simple import SimpleBackend
 from pyarvo.memory.urls import parse_url
 from pyarvo.testing.conformance.bench import Factory
 
-__all__ = ["by_way_of", "factory_of", "opening", "server_of", "shared_simple"]
+__all__ = ["Shelf", "by_way_of", "factory_of", "opening", "server_of", "shared_simple"]
 
 _PLACE = "pyarvo_conformance"
 _PORTS = {"redis": 6379, "postgresql": 5432, "nats": 4222}
 
 
+class Shelf(SimpleBackend):
+    """
+    A dictionary of this process, which several backends of other options share.
+
+    Args:
+        options: Of this backend.
+
+        first: Whose dictionary it is; None for one of its own.
+    """
+
+    def __init__(self, options: MemoryOptions, first: Shelf | None) -> None:
+        self._numbers = [0]
+        super().__init__(options)
+        if first is not None:
+            for shared in ("_numbers", "_entries", "_mutex", "_clock"):
+                setattr(self, shared, getattr(first, shared))
+
+    @property
+    def _serial(self) -> int:
+        return self._numbers[0]
+
+    @_serial.setter
+    def _serial(self, value: int) -> None:
+        self._numbers[0] = value
+
+
 def shared_simple() -> Factory:
     """A factory of memories over one dictionary of this process."""
-    backend = SimpleBackend(MemoryOptions())
+    first = Shelf(MemoryOptions(), None)
 
     def factory(**options: Any) -> LeasedMemory:
-        return LeasedMemory(backend, MemoryOptions.of(options))
+        parsed = MemoryOptions.of(options)
+        return LeasedMemory(Shelf(parsed, first), parsed)
 
     return factory
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from pyarvo.memory.backend import Find, Stored
+from pyarvo.memory.backend import Backend, Find, Stored
 from pyarvo.memory.decide import (
     Acquired,
     Commit,
@@ -48,6 +48,23 @@ class NoTombstone(Wrapper):
     async def answer(self, op: Op) -> Outcome:
         outcome = await self.ask(op)
         return replace(outcome, deleted_at=None) if isinstance(outcome, Acquired) else outcome
+
+
+@wrapper
+class DeletionToldOnce(Wrapper):
+    """Tells of a deletion only who takes the lease first: the next one takes the instance for new."""
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
+        self._told: set[tuple[str, float]] = set()
+
+    async def answer(self, op: Op) -> Outcome:
+        outcome = await self.ask(op)
+        if not isinstance(outcome, Acquired) or outcome.deleted_at is None:
+            return outcome
+        told = (op.id, outcome.deleted_at) in self._told
+        self._told.add((op.id, outcome.deleted_at))
+        return replace(outcome, deleted_at=None) if told else outcome
 
 
 @wrapper
@@ -125,6 +142,22 @@ class CountsTombstones(Wrapper):
 
 
 @wrapper
+class TombstonesAreHidden(Wrapper):
+    """Lists no deleted instances, also where these are asked for."""
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        return [] if what.deleted else await self.inner.find(what, before=before, limit=limit)
+
+
+@wrapper
+class TombstonesAreNotCounted(Wrapper):
+    """Counts no deleted instances, also where these are asked for."""
+
+    async def count(self, what: Find) -> int:
+        return 0 if what.deleted else await self.inner.count(what)
+
+
+@wrapper
 class LabelsStand(Wrapper):
     """Keeps the labels of an instance's first record for ever."""
 
@@ -142,6 +175,52 @@ class JournalIsBackwards(Wrapper):
 
     async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
         return list(reversed(await self.inner.journal(id, after=after, limit=limit)))
+
+
+@wrapper
+class HistoryIsBackwards(Wrapper):
+    """Gives earlier records oldest first."""
+
+    async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
+        return list(reversed(await self.inner.history(id)))
+
+
+@wrapper
+class HistoryIsEmpty(Wrapper):
+    """Gives no earlier records, however many were to be kept."""
+
+    async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
+        del id
+        return []
+
+
+@wrapper
+class CreatedByEveryWrite(Wrapper):
+    """Says that an instance was created when it was last written."""
+
+    async def get(self, id: str) -> Stored | None:
+        stored = await self.inner.get(id)
+        return None if stored is None else replace(stored, created_at=stored.updated_at)
+
+
+@wrapper
+class UpdatedNever(Wrapper):
+    """Says that an instance was last written when it was created: live work looks old."""
+
+    async def get(self, id: str) -> Stored | None:
+        stored = await self.inner.get(id)
+        return None if stored is None else replace(stored, updated_at=stored.created_at)
+
+
+@wrapper
+class TimesInMilliseconds(Wrapper):
+    """Tells in milliseconds when an instance was created and written."""
+
+    async def get(self, id: str) -> Stored | None:
+        stored = await self.inner.get(id)
+        if stored is None:
+            return None
+        return replace(stored, created_at=stored.created_at * 1e3, updated_at=stored.updated_at * 1e3)
 
 
 @wrapper

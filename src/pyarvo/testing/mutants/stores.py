@@ -24,7 +24,7 @@ from pyarvo.memory.simple import SimpleBackend
 from pyarvo.memory.sqlite import store as sqlite_store
 from pyarvo.memory.sqlite.backend import SqliteBackend
 from pyarvo.memory.sqlite.store import Store
-from pyarvo.testing.conformance.stores import by_way_of, server_of
+from pyarvo.testing.conformance.stores import Shelf, by_way_of, server_of
 
 __all__ = ["Change", "InFile", "InMemory", "MutantStore", "OnServer", "Rule", "Swap"]
 
@@ -114,24 +114,12 @@ def _methods_seeing(cls: type, **names: Any) -> dict[str, Any]:
 # --- in memory --------------------------------------------------------------------------------------------------
 
 
-class _Shelf(SimpleBackend):
-    """A dictionary that several backends of other options share."""
+class _Shelf(Shelf):
+    """One whose rule is another."""
 
     def __init__(self, options: MemoryOptions, rule: Rule, first: _Shelf | None) -> None:
-        self._numbers = [0]
-        super().__init__(options)
+        super().__init__(options, first)
         self._apply = _seeing(SimpleBackend._apply, decide=rule).__get__(self)
-        if first is not None:
-            for shared in ("_numbers", "_entries", "_mutex", "_clock"):
-                setattr(self, shared, getattr(first, shared))
-
-    @property
-    def _serial(self) -> int:
-        return self._numbers[0]
-
-    @_serial.setter
-    def _serial(self, value: int) -> None:
-        self._numbers[0] = value
 
 
 @dataclass(slots=True)

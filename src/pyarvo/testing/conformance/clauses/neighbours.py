@@ -56,9 +56,13 @@ async def event_of_another(bench: Bench) -> None:
     )
 
 
-@clause("backend.neighbours.01", "an event stays consumed when the events it produced are no longer kept")
+@clause(
+    "backend.neighbours.01",
+    "an event stays consumed when the events it produced are no longer kept; as many earlier records as were asked for"
+    " are, newest first",
+)
 async def old_steps(bench: Bench) -> None:
-    memory = bench.open(journal=2)
+    memory = bench.open(journal=2, history=2)
     id = bench.id()
     for n in range(5):
         lease = await bench.held(memory, id)
@@ -68,6 +72,7 @@ async def old_steps(bench: Bench) -> None:
         bench.holds(
             lease is not None and lease.replay is not None, f"event {n} of 5 was granted a lease again"
         )
+    bench.equal(await memory.history(id), ((4, {"n": 3}), (3, {"n": 2})), "the earlier records of five")
 
 
 @clause("base.neighbours.02", "ids that a URL, a form or a shell would rewrite are taken as they are")

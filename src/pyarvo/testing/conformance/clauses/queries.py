@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoOrchestrationSubject
@@ -13,6 +13,9 @@ from pyarvo.testing.conformance.clause import clause
 from pyarvo.testing.conformance.watched import Watched
 
 __all__ = ["put"]
+
+_CLOSE_S: Final = 0.1
+"""How far two times of one operation may lie apart."""
 
 
 async def put(
@@ -31,7 +34,7 @@ async def _found(bench: Bench, memory: Watched, **what: Any) -> list[str]:
 
 @clause(
     "query.queries.01",
-    "a look at an instance says version, fence, holder, expiry and record; at an unknown one, None",
+    "a look at an instance says version, fence, holder, expiry, times and record; at an unknown one, None",
 )
 async def look(bench: Bench) -> None:
     memory, other = bench.several(2)
@@ -49,7 +52,23 @@ async def look(bench: Bench) -> None:
     bench.equal((seen.data, seen.deleted_at), ({"status": "active"}, None), "record and deleted_at")
     bench.holds(seen.holder, "no label of the holder")
     bench.holds(50.0 < (seen.expires_in_s or 0.0) <= 60.0, f"expires_in_s is {seen.expires_in_s} of 60 s")
-    bench.holds(seen.created_at <= seen.updated_at, f"created {seen.created_at}, updated {seen.updated_at}")
+    since = seen.held_since or 0.0
+    bench.holds(
+        since - _CLOSE_S < seen.created_at <= seen.updated_at + _CLOSE_S,
+        f"created {seen.created_at}, updated {seen.updated_at}, and leased for that {since}",
+    )
+    await bench.pass_s(0.1)
+    await memory.commit(lease, {"status": "done"}, step=Step("k"))
+    later = await other.get(id)
+    written = [each.at or 0.0 for each in await other.journal(id, after=1)]
+    if later is None or len(written) != 1:
+        bench.holds(condition=False, otherwise=f"of an instance that was written again, {len(written)} steps")
+        return
+    bench.equal(later.created_at, seen.created_at, "when it was created, after another write")
+    bench.holds(
+        later.updated_at - seen.updated_at >= 0.1 and abs(later.updated_at - written[0]) < _CLOSE_S,
+        f"updated {seen.updated_at}, and {later.updated_at} by a write of {written[0]}",
+    )
 
 
 @clause("query.queries.02", "lists narrow by orchestrator and by its version")

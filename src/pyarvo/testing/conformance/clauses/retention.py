@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyarvo.errors import InvalidOption, LeaseLost
-from pyarvo.memory import Step
+from pyarvo.memory import Find, Step
 from pyarvo.testing.conformance.bench import SHORT_S, Bench, same_again
 from pyarvo.testing.conformance.clause import clause
 from pyarvo.testing.conformance.clauses.queries import put
@@ -13,7 +13,8 @@ __all__: list[str] = []
 
 @clause(
     "query.retention.01",
-    "an instance that is created anew after its deletion begins at version 1, with an empty journal",
+    "an instance that is created anew after its deletion begins at version 1, with an empty journal; until then"
+    " every holder is told of the deletion",
 )
 async def created_anew(bench: Bench) -> None:
     memory = bench.open()
@@ -21,10 +22,13 @@ async def created_anew(bench: Bench) -> None:
     for n in range(3):
         await memory.commit(await bench.held(memory, id), {"n": n}, step=Step(f"k{n}"))
     bench.equal(await memory.delete(id), expected=True, what="delete of a record")
+    declined = await bench.held(memory, id)
+    bench.holds(declined.deleted_at is not None, "the next holder is not told of the deletion")
+    await memory.release(declined)
     lease = await bench.held(memory, id, event_key="k1")
-    bench.equal((lease.version, lease.data), (0, None), "version and record of the next holder")
-    bench.holds(lease.fence > 3, f"the fence went back to {lease.fence}")
-    bench.holds(lease.deleted_at is not None, "the next holder is not told of the deletion")
+    bench.equal((lease.version, lease.data), (0, None), "version and record of the holder after that")
+    bench.holds(lease.fence > declined.fence > 3, f"the fence went back to {lease.fence}")
+    bench.equal(lease.deleted_at, declined.deleted_at, "what the holder after that is told of the deletion")
     bench.equal(await memory.commit(lease, {"new": True}, step=Step("k1")), 1, "the version")
     bench.equal([each.event_key for each in await memory.journal(id)], ["k1"], "the journal")
 
@@ -110,7 +114,8 @@ async def delete_leased(bench: Bench) -> None:
 
 @clause(
     "query.retention.07",
-    "delete says whether there was anything; what was deleted is neither read, listed nor counted",
+    "delete says whether there was anything; what was deleted is not read, and listed and counted among the deleted"
+    " alone",
     alone=True,
 )
 async def gone(bench: Bench) -> None:
@@ -124,6 +129,9 @@ async def gone(bench: Bench) -> None:
     bench.equal(await other.count(), before - 1, "the count of all after delete")
     listed = (await other.instances(limit=1_000)).items
     bench.holds(id not in [each.id for each in listed], "a deleted instance is listed among the living")
+    deleted = (await other.instances(Find(deleted=True), limit=1_000)).items
+    bench.holds(id in [each.id for each in deleted], "a deleted instance is not listed among the deleted")
+    bench.holds(await other.count(Find(deleted=True)), "a deleted instance is not counted among the deleted")
 
 
 @clause(
