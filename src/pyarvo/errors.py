@@ -20,6 +20,7 @@ Every error of the package, in one tree.
     │   ├── MemoryClosed                     used after close, or in a forked child
     │   ├── UnsupportedByBackend             a level this memory lacks
     │   ├── SchemaTooNew                     the store was written by a newer version
+    │   ├── StoreMissing                     nobody has made the store yet, and this memory may not
     │   └── NotApplied                       nothing was written:
     │       ├── LeaseLost                    the lease was released, or somebody has held it since
     │       ├── WriteConflict                another version than the one last read; `expected`, `actual`
@@ -73,6 +74,7 @@ __all__ = [
     "RecordCorrupt",
     "RecordTooLarge",
     "SchemaTooNew",
+    "StoreMissing",
     "TransactionCause",
     "TransactionViolation",
     "UnsupportedByBackend",
@@ -305,6 +307,14 @@ class UnsupportedByBackend(MemoryFault):
 
 class SchemaTooNew(MemoryFault):
     """The store was written by a newer version of pyarvo; this one leaves it alone."""
+
+
+class StoreMissing(MemoryFault):
+    """
+    Nobody has made the store yet, and this memory may not (`create=False`), so that a typing error makes none.
+
+    A memory that may make it does so at first use; so does `pyarvo migrate`.
+    """
 
 
 class NotApplied(MemoryFault):

@@ -6,9 +6,9 @@ from importlib.resources import files
 
 from msgspec import Struct
 
-from pyarvo.memory.urls import parse_url
+from pyarvo.memory.urls import is_built_in, parse_url
 
-__all__ = ["Schema", "schema_of"]
+__all__ = ["Schema", "is_made", "schema_of"]
 
 
 class Schema(Struct, frozen=True):
@@ -23,6 +23,11 @@ class Schema(Struct, frozen=True):
 
     version: int
     sql: str
+
+
+def is_made(url: str) -> bool:
+    """Whether there is something to make at *url* before a memory is used: a file, tables, a bucket, a mark."""
+    return is_built_in(url) and parse_url(url)[0] != "memory"
 
 
 def schema_of(url: str) -> Schema | None:

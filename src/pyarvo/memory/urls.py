@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 
-__all__ = ["GROUP", "open_memory", "parse_url"]
+__all__ = ["GROUP", "is_built_in", "open_memory", "parse_url"]
 
 GROUP: Final = "pyarvo.memory"
 
@@ -49,6 +49,11 @@ def open_memory(url: str, **options: Any) -> LeasedMemory:
     scheme, query = parse_url(url)
     factory = _factory(scheme)
     return factory(url.partition("?")[0], **{**query, **options})
+
+
+def is_built_in(url: str) -> bool:
+    """Whether the memory of *url* is one of pyarvo's own, which take every option of `MemoryOptions`."""
+    return url.partition("://")[0].lower() in _BUILT_IN
 
 
 def parse_url(url: str) -> tuple[str, dict[str, str]]:

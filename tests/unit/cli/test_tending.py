@@ -156,10 +156,12 @@ def test_migrate_prints_the_sql_of_postgres_without_a_server() -> None:
     assert answer["url"] == "postgresql://me:***@nowhere.invalid/db?schema=shop"
 
 
-@pytest.mark.parametrize("url", ["redis://localhost/0", "nats://localhost", "memory://"])
-def test_migrate_says_that_there_is_nothing_to_do(url: str) -> None:
-    assert run("migrate", url).stdout == "nothing to migrate: it has no schema\n"
-    assert json.loads(run("migrate", url, "-o", "json").stdout)["migrated"] is False
+@pytest.mark.parametrize(
+    "words", [["redis://localhost/0", "--print"], ["nats://h", "--print"], ["memory://"]]
+)
+def test_migrate_says_that_there_is_nothing_to_do(words: list[str]) -> None:
+    assert run("migrate", *words).stdout == "nothing to migrate: it has no schema\n"
+    assert json.loads(run("migrate", *words, "-o", "json").stdout)["migrated"] is False
 
 
 def test_migrate_needs_a_memory() -> None:

@@ -82,7 +82,7 @@ class PostgresMachineMemory(LeasedMemory):
             raise InvalidOption("url", "or `client` is needed, and not both")
 
         async def prepare(connection: Connection) -> None:
-            await migrate(connection, name)
+            await migrate(connection, name, create=parsed.create)
 
         lender: Lender
         if url is None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import ClassVar, Final, cast
 from weakref import WeakKeyDictionary
 
-from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew
+from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew, StoreMissing
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import Committed, JournalEntry, Op, Outcome, Read
 from pyarvo.memory.options import MemoryOptions
@@ -76,6 +76,7 @@ class RedisBackend:
         self._mark = f"{prefix}:schema".encode()
         self._prefix = prefix
         self._deadline_s = options.deadline_s
+        self._create = options.create
         self._wait = wait
         self._reaches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Reach] = WeakKeyDictionary()
 
@@ -145,12 +146,19 @@ class RedisBackend:
         return reach.route
 
     async def _check_schema(self, route: Route, within_s: float) -> None:
-        marks = [pack(b"SET", self._mark, b"%d" % SCHEMA_VERSION, b"NX"), pack(b"GET", self._mark)]
+        marks = [pack(b"GET", self._mark)]
+        if self._create:
+            marks.insert(0, pack(b"SET", self._mark, b"%d" % SCHEMA_VERSION, b"NX"))
         results = await route.run([Command(self._mark, (mark,)) for mark in marks], within_s)
         for result in results:
             if isinstance(result, MemoryFault):
                 raise unavailable(result)
-        mark = cast("bytes", results[1])
+        mark = cast("bytes | None", results[-1])
+        if mark is None:
+            raise StoreMissing(
+                f"there is no memory with the prefix {self._prefix!r}; it is made by the first handler that uses it, "
+                "or by `pyarvo migrate`"
+            )
         if not mark.isdigit():
             raise ForeignStore(
                 f"the key {self._mark.decode()!r} is not pyarvo's; choose another prefix or database"
