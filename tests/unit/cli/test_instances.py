@@ -213,10 +213,40 @@ def test_a_damaged_record_is_status_1_and_its_lease_can_still_be_released(shop: 
             [shop.ids["held"]],
         )
     connection.close()
-    result = shop.run("instances", "show", shop.ids["held"])
-    assert (result.exit_code, result.stdout) == (1, "")
+    for words in (["show"], ["diff"]):
+        result = shop.run("instances", *words, shop.ids["held"])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "damaged" in result.stderr
+        assert "pyarvo instances explain" in result.stderr
     assert len(ids_of(shop.json("instances", "list"))) == 13
     assert shop.run("locks", "release", shop.ids["held"], "--reason", "damaged").exit_code == 0
+
+
+def test_of_an_instance_with_a_damaged_record_the_rest_is_shown(shop: Any) -> None:
+    with sqlite3.connect(shop.path) as connection:
+        connection.execute(
+            "UPDATE record SET data = x'7b22' WHERE serial = (SELECT serial FROM instance WHERE id = ?)",
+            [shop.ids["order"]],
+        )
+    connection.close()
+    id = shop.ids["order"]
+    told = shop.json("instances", "explain", id)
+    assert told["situation"] == "damaged"
+    assert "JSON" in told["damage"]
+    assert told["waits_for"] is None
+    assert told["last_step"]["version"] == told["version"]
+    assert told["lease"]["last_holder"]
+    assert told["children"]["total"] == 2
+    assert [advice["argv"][-2:] for advice in told["next"]] == [["json", id], ["delete", id]]
+    page = shop.run("instances", "explain", id).stdout
+    assert "record      damaged: " in page
+    assert page.count("not known: the record is damaged") == 3
+    history = shop.json("instances", "history", id)
+    assert history["steps"][-1]["version"] == told["version"]
+    assert [record["version"] for record in history["records"]] == [1]
+    assert shop.json("instances", "tree", id)["root"]["children"]
+    child = told["children"]["unfinished"][0]["id"]
+    assert shop.json("instances", "explain", child)["parents"][0]["id"] == id
 
 
 # --------------------------------------------------------------------------------------------------- history
