@@ -113,7 +113,8 @@ class InvalidSubject(ArvoError, ValueError):
     A string is no orchestration subject, or the content of one breaks a rule.
 
     Attributes:
-        field: Path inside the content ("execution.id"), or "subject" for the string as a whole.
+        field: Path inside the content ("execution.id"), "subject" for the string as a whole, or the event's field
+            ("source") that a subject was to be made of.
 
         rule: The rule in words.
     """
