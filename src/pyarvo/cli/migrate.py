@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyarvo.cli.exits import redacted
+from pyarvo.cli.exits import Exit, Stop, redacted
 from pyarvo.cli.options import MemoryOption, OutputOption, UrlArgument, session, url_of
 from pyarvo.cli.output import Output, print_json, print_lines
 from pyarvo.memory.migrating import is_made, schema_of
@@ -29,7 +29,10 @@ def migrate(
     """Make a memory's file, tables or bucket, or bring them up to date; a memory does it by itself where it may."""
     chosen = session(context, url or memory)
     named = url_of(context, url or memory)
-    schema = schema_of(named)
+    try:
+        schema = schema_of(named)
+    except ImportError as error:
+        raise Stop(Exit.FAILED, f"the memory of {redacted(named)} cannot be loaded: {error}") from error
     if schema is None and (print_only or not is_made(named)):
         _say(output, {"url": redacted(named), "migrated": False}, "nothing to migrate: it has no schema")
         return

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from msgspec import Struct
 
-from pyarvo.memory.urls import is_built_in, parse_url
+from pyarvo.memory.urls import check_url, is_built_in, parse_url
 
 __all__ = ["Schema", "is_made", "schema_of"]
 
@@ -35,8 +35,9 @@ def schema_of(url: str) -> Schema | None:
     The schema of the memory that *url* names; None where it keeps no tables.
 
     Raises:
-        InvalidOption: It is no URL of a memory.
+        InvalidOption: It is no URL of a memory, or a memory does not take an option.
     """
+    check_url(url)
     scheme, options = parse_url(url)
     if scheme == "sqlite":
         from pyarvo.memory.sqlite.connection import APPLICATION_ID, SCHEMA_VERSION

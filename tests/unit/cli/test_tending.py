@@ -164,6 +164,28 @@ def test_migrate_says_that_there_is_nothing_to_do(words: list[str]) -> None:
     assert json.loads(run("migrate", *words, "-o", "json").stdout)["migrated"] is False
 
 
+BAD_URLS = (
+    "redis://u:sesame@h:notaport",
+    "rediss://u:sesame@h?bad=1",
+    "redis://u:sesame@h?wait_s=soon",
+    "postgresql://u:sesame@h:0/db",
+    "postgresql://u:sesame@h/db?bad=1",
+    "nats://u:sesame@h/b?replicas=2",
+    "nats://u:sesame@h/b/c?bad=1",
+    "sqlite:///x.db?bad=1",
+    "memory://?bad=1",
+)
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+@pytest.mark.parametrize("words", [["migrate"], ["migrate", "--print"], ["doctor"]])
+def test_a_url_is_checked_as_a_memory_checks_it(words: list[str], url: str) -> None:
+    result = run(*words, url)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("pyarvo: option ")
+    assert "sesame" not in result.stderr
+
+
 def test_migrate_needs_a_memory() -> None:
     result = run("migrate")
     assert (result.exit_code, result.stdout) == (2, "")
