@@ -66,7 +66,7 @@ def migration_sql(schema: str = "pyarvo", *, since: int = 0) -> str:
     )
 
 
-async def migrate(connection: Connection, schema: str, *, create: bool) -> None:
+async def migrate(connection: Connection, schema: str, *, create: bool = True) -> None:
     """
     Bring the schema up to date; does nothing, and needs no right to create, where it is.
 
