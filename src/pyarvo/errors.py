@@ -20,6 +20,7 @@ Every error of the package, in one tree.
     │   ├── MemoryClosed                     used after close, or in a forked child
     │   ├── UnsupportedByBackend             a level this memory lacks
     │   ├── SchemaTooNew                     the store was written by a newer version
+    │   ├── StoreMissing                     nobody has made the store yet, and this memory may not
     │   └── NotApplied                       nothing was written:
     │       ├── LeaseLost                    the lease was released, or somebody has held it since
     │       ├── WriteConflict                another version than the one last read; `expected`, `actual`
@@ -73,6 +74,7 @@ __all__ = [
     "RecordCorrupt",
     "RecordTooLarge",
     "SchemaTooNew",
+    "StoreMissing",
     "TransactionCause",
     "TransactionViolation",
     "UnsupportedByBackend",
@@ -111,7 +113,8 @@ class InvalidSubject(ArvoError, ValueError):
     A string is no orchestration subject, or the content of one breaks a rule.
 
     Attributes:
-        field: Path inside the content ("execution.id"), or "subject" for the string as a whole.
+        field: Path inside the content ("execution.id"), "subject" for the string as a whole, or the event's field
+            ("source") that a subject was to be made of.
 
         rule: The rule in words.
     """
@@ -305,6 +308,14 @@ class UnsupportedByBackend(MemoryFault):
 
 class SchemaTooNew(MemoryFault):
     """The store was written by a newer version of pyarvo; this one leaves it alone."""
+
+
+class StoreMissing(MemoryFault):
+    """
+    Nobody has made the store yet, and this memory may not (`create=False`), so that a typing error makes none.
+
+    A memory that may make it does so at first use; so does `pyarvo migrate`.
+    """
 
 
 class NotApplied(MemoryFault):

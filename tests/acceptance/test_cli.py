@@ -313,6 +313,27 @@ def test_a_terminal_without_unicode_is_no_failure(store: Store) -> None:
     assert store.parcel[-16:] in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("closed", "status", "said"), [(">&-", 1, "stdout is closed"), (">&- 2>&-", 1, ""), ("2>&-", 2, "")]
+)
+def test_a_closed_stream_is_said_in_one_line_where_there_is_one(
+    store: Store, closed: str, status: int, said: str
+) -> None:
+    words = ("migrate", "nonsense") if status == 2 else ("migrate", "sqlite:///closed.db")
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-W", "error", "-m", "pyarvo", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=store.directory,
+    )
+    assert (done.returncode, done.stdout) == (status, "")
+    assert len(done.stderr.splitlines()) == bool(said)
+    assert said in done.stderr
+    assert not (store.directory / "closed.db").exists()
+
+
 def test_help_and_version(store: Store) -> None:
     text = store.pyarvo("--help", COLUMNS="100").stdout
     for said in ("PYARVO_MEMORY_URL", "--memory", "instances", "locks", "diagram", "demo", "Exit status"):

@@ -18,6 +18,7 @@ from tests.servers import nats, postgres, redis
 from typer.testing import CliRunner
 
 from pyarvo.cli import app
+from pyarvo.errors import StoreMissing
 from pyarvo.memory import SqliteMachineMemory, Step, open_memory
 from pyarvo.memory.postgres.connections import connect
 
@@ -92,9 +93,53 @@ def listed(url: str) -> list[tuple[Any, ...]]:
     return seen
 
 
+LOOKING = (
+    ("instances", "list"),
+    ("instances", "show", "order-1"),
+    ("instances", "history", "order-1"),
+    ("instances", "diff", "order-1"),
+    ("instances", "tree", "order-1"),
+    ("instances", "explain", "order-1"),
+    ("locks", "list"),
+    ("purge", "--older-than", "0s", "--dry-run"),
+    ("copy", "", "memory://"),
+    ("bench",),
+)
+
+
+def test_looking_at_what_nobody_has_made_makes_nothing(store: str) -> None:
+    mine = _elsewhere(store)
+    for words in LOOKING:
+        words = tuple(word or mine for word in words) if "" in words else (*words, "--memory", mine)
+        result = CliRunner().invoke(app, list(words))
+        assert (result.exit_code, result.stdout) == (1, ""), words
+        *_, said = result.stderr.splitlines()
+        assert "there is no memory" in said
+        assert "pyarvo migrate" in said
+    CliRunner().invoke(app, ["doctor", mine])
+    with pytest.raises(StoreMissing):
+        asyncio.run(_pinged(mine))
+    assert answer("migrate", mine)["migrated"] is True
+    assert answer("--memory", mine, "instances", "list")["count"] == 0
+
+
+def _elsewhere(store: str) -> str:
+    """The URL of another place in the store of *store*."""
+    place, _, query = store.partition("?")
+    if store.startswith("nats"):
+        return f"{place}-typo?{query}"
+    return f"{place}?{query}_typo" if query else f"{place}-typo"
+
+
+async def _pinged(url: str) -> None:
+    async with open_memory(url, create=False) as memory:
+        await memory.ping()
+
+
 def test_out_of_a_file_into_a_store_and_back(store: str, shop: str, tmp_path: Path) -> None:
     migrated = answer("migrate", store)
-    assert migrated["migrated"] is store.startswith(("sqlite", "postgresql"))
+    assert migrated["migrated"] is True
+    assert migrated["version"] == (1 if store.startswith(("sqlite", "postgresql")) else None)
     assert pyarvo("copy", shop, store).stdout == "4 copied\n"
     assert answer("copy", shop, store)["counts"]["same"] == 4
     assert sorted(listed(store)) == sorted(listed(shop))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from pyarvo.demo.orders import INPUT, placed_orders, read_lines
@@ -25,6 +26,9 @@ def test_every_linked_page_is_there() -> None:
     links = re.findall(r"\]\(((?!https?:)[^)#]+)\)", README.read_text())
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text())
+    shipped = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert [link for link in links if link.partition("/")[0] not in shipped] == []
 
 
 def test_the_commands_it_names_are_targets() -> None:

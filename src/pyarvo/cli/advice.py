@@ -37,7 +37,12 @@ class Advisor:
     def _lapsed(self, situation: Situation) -> list[Advice]:
         """A holder that never came back: the event that it worked on had no effect yet."""
         it = self._facts.instance
-        if not it.lapsed or situation in (Situation.EMPTY, Situation.DONE, Situation.FAILED):
+        if not it.lapsed or situation in (
+            Situation.EMPTY,
+            Situation.DONE,
+            Situation.FAILED,
+            Situation.DAMAGED,
+        ):
             return []
         who = it.holder or "its last holder"
         why = (
@@ -61,6 +66,8 @@ class Advisor:
             case Situation.EMPTY:
                 why = "it was leased and never written: redeliver the event that starts it, then look again"
                 return [self._type(why, "instances", "explain", id=self._id)]
+            case Situation.DAMAGED:
+                return self._damaged()
             case Situation.DELETED:
                 why = "nothing to do: late events are refused until the tombstone is swept"
                 return [self._type(why, "instances", "list", "--deleted")]
@@ -84,6 +91,17 @@ class Advisor:
         return [
             self._type(wait, "instances", "explain", id=self._id),
             self._type(force, "locks", "release", "--reason", "...", id=self._id),
+        ]
+
+    def _damaged(self) -> list[Advice]:
+        read = (
+            "its steps, and earlier records where they are kept. Every step of it is refused until the bytes are what "
+            "they were: were they written with a codec that this URL does not name? Else restore them from a backup"
+        )
+        give_up = "give it up: late events are refused, and the work can start again under a new subject"
+        return [
+            self._type(read, "instances", "history", "-o", "json", id=self._id),
+            self._type(give_up, "instances", "delete", id=self._id),
         ]
 
     def _waiting(self) -> list[Advice]:

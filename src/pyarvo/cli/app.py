@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -106,6 +108,13 @@ def choose(
 
 def main() -> None:
     """Run the command line; the entry point `pyarvo`."""
+    if sys.__stderr__ is None:  # closed by whoever started us: what is said to nobody must not go to stdout
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
+    if sys.__stdout__ is None:  # before anything is done that could then not be told
+        report(
+            Stop(Exit.FAILED, "stdout is closed, there is nowhere to write the answer; > /dev/null drops it")
+        )
+        sys.exit(Exit.FAILED)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no failure

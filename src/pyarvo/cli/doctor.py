@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 from pyarvo.cli.exits import Exit, Stop, redacted
-from pyarvo.cli.opening import check_place
+from pyarvo.cli.opening import hint_at_place
 from pyarvo.cli.options import MemoryOption, OutputOption, UrlArgument, url_of
 from pyarvo.cli.output import Output, cell, print_json, print_lines, print_table
 from pyarvo.memory.doctor import Finding, Verdict, examine
@@ -32,7 +32,7 @@ def doctor(
     Exit status 1 when one does. What cannot be read is said so, and breaks nothing.
     """
     named = url_of(context, url or memory)
-    check_place(named)
+    hint_at_place(named)
     try:
         findings = asyncio.run(examine(named))
     except ImportError as error:

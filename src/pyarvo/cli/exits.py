@@ -54,7 +54,9 @@ def report(error: Stop | ArvoError) -> None:
     print(f"pyarvo: {safe(redacted(str(error)))}", file=sys.stderr)  # noqa: T201 - stderr is where people look
 
 
-_PASSWORD: Final = re.compile(r"(?<=://)([^\s/:@]*):[^\s/]*@")
+# To the last @, whatever stands between: a password that should have been encoded may hold any sign of a URL. Only a
+# port, a path and options (host:80/b?x=@) are none; host:80/@ may be one, so too much is hidden rather than too little.
+_PASSWORD: Final = re.compile(r"(?<=://)([^\s/:@]*):(?!\d{1,5}(?:/[^\s?@]*)?\?\w+=)\S*@")
 # All before the last @, as the memory reads it: a token alone, or a password with a slash in it.
 _OF_NATS: Final = re.compile(r"(?<=nats://)([^\s/:@]*:)?[^\s?#]*@", re.IGNORECASE)
 _SECRET: Final = re.compile(

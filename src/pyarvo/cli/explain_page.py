@@ -23,6 +23,7 @@ __all__ = ["change_text", "print_explanation"]
 _NAMES: Final = 10
 _LINES: Final = 5
 _ERROR: Final = 300
+_NOT_KNOWN: Final = "not known: the record is damaged"
 
 
 def print_explanation(it: Explanation, now: datetime) -> None:
@@ -63,6 +64,8 @@ def _ids(it: Explanation) -> Iterable[str]:
 
 def _rows(it: Explanation, short: Shortener, now: datetime) -> Iterable[tuple[str, Sequence[Text]]]:
     yield "instance", [_header(it, short)]
+    if it.damage is not None:
+        yield "record", [cell(f"damaged: {it.damage}", "bold red")]
     yield "held by", [cell(_holder(it, now))]
     yield "last event", [cell(_last(it, now))]
     yield "waits for", _waits(it, short, now)
@@ -110,6 +113,8 @@ def _last(it: Explanation, now: datetime) -> str:
 
 
 def _waits(it: Explanation, short: Shortener, now: datetime) -> list[Text]:
+    if it.damage is not None:
+        return [cell(_NOT_KNOWN)]
     if it.waits_for is None:
         return [cell("not known: the record is none of pyarvo's handlers")]
     return _few([cell(_request(one, short, now)) for one in it.waits_for]) or [cell("nothing")]
@@ -145,6 +150,8 @@ def _relative(relative: Relative, short: Shortener) -> Text:
 
 
 def _error(it: Explanation) -> str:
+    if it.damage is not None:
+        return _NOT_KNOWN
     if it.error is None:
         return "none"
     text = f"{it.error.name or 'error'}: {it.error.message}"

@@ -27,6 +27,7 @@ from pyarvo.memory.instances import FINISHED
 __all__ = ["explain"]
 
 _MOST_CHANGES: Final = 200
+_DAMAGED: Final = "not known: the record is damaged"
 
 
 def explain(facts: Facts) -> Explanation:
@@ -34,12 +35,12 @@ def explain(facts: Facts) -> Explanation:
     it = facts.instance
     record = it.data
     orchestrator, orchestrator_version = kind_of(it)
-    waits_for = awaited(it.id, record, facts.steps, facts.kept)
+    waits_for = None if facts.damage else awaited(it.id, record, facts.steps, facts.kept)
     children = Children(
         len(facts.children),
         tuple(_relative(child) for child in facts.children if child.status not in FINISHED),
     )
-    situation = _situation(it, waits_for, children)
+    situation = Situation.DAMAGED if facts.damage else _situation(it, waits_for, children)
     last = _last_step(record, facts.steps)
     return Explanation(
         id=it.id,
@@ -47,6 +48,7 @@ def explain(facts: Facts) -> Explanation:
         orchestrator=orchestrator,
         orchestrator_version=orchestrator_version,
         status=it.status,
+        damage=facts.damage,
         state=_state(record),
         version=it.version,
         created_at=utc(it.created_at),
@@ -59,7 +61,7 @@ def explain(facts: Facts) -> Explanation:
         missing_parent=_missing_parent(it, facts.ancestors),
         children=children,
         error=_failure(record),
-        diff=_diff(it, facts.kept),
+        diff=Diff(kept=False, reason=_DAMAGED) if facts.damage else _diff(it, facts.kept),
         next=tuple(Advisor(facts, last, waits_for).advice(situation)),
     )
 

@@ -34,7 +34,7 @@ class Facts:
     What the store says about an instance.
 
     Attributes:
-        instance: With its record.
+        instance: With its record, unless that is damaged.
 
         ancestors: Parent first, root last.
 
@@ -45,6 +45,8 @@ class Facts:
         kept: Earlier records, newest first; empty where the memory keeps none.
 
         now: Seconds since the epoch.
+
+        damage: Why the record does not decode; None when it does.
 
         holder_alive: Whether the holder's process runs; None when it is on another machine, or unknown.
 
@@ -57,6 +59,7 @@ class Facts:
     steps: Sequence[Step]
     kept: Sequence[tuple[int, Record]]
     now: float
+    damage: str | None = None
     holder_alive: bool | None = None
     memory: str | None = None
 
@@ -70,6 +73,7 @@ class Situation(StrEnum):
     FAILED = "failed"
     DONE = "done"
     EMPTY = "empty"
+    DAMAGED = "damaged"
     DELETED = "deleted"
 
 
@@ -165,6 +169,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     Attributes:
         situation: In one word.
 
+        damage: Why the record does not decode; None when it does. What only a record says is then None.
+
         state: The state value of a machine; None for anything else.
 
         waits_for: Requests without an answer; None when the record does not say.
@@ -183,6 +189,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     orchestrator: str | None
     orchestrator_version: str | None
     status: str | None
+    damage: str | None
     state: Any
     version: int
     created_at: datetime | None

@@ -10,11 +10,12 @@ from typing import Final
 
 from pyarvo.cli.exits import Exit, Stop
 from pyarvo.cli.explanation import Facts
-from pyarvo.cli.ids import resolve
-from pyarvo.memory import Instance, Step
+from pyarvo.cli.ids import Shortener, resolve
+from pyarvo.errors import RecordCorrupt
+from pyarvo.memory import Instance, Record, Step
 from pyarvo.memory.queries import QueryLevel
 
-__all__ = ["Branch", "Tree", "facts_of", "family_tree", "found", "last_steps"]
+__all__ = ["Branch", "Look", "Tree", "damaged", "facts_of", "family_tree", "found", "last_steps", "looked_at"]
 
 _STEPS: Final = 1_000  # of older ones a memory keeps no events
 
@@ -24,14 +25,58 @@ async def found(memory: QueryLevel, text: str) -> Instance:
     The instance that *text* names, with its record.
 
     Raises:
+        Stop: There is none, or several, or its record does not decode.
+    """
+    look = await looked_at(memory, text)
+    if look.damage is not None:
+        raise damaged(look)
+    return look.instance
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    What was found of an instance.
+
+    Attributes:
+        instance: Without its record when that is damaged.
+
+        damage: Why the record does not decode; None when it does, or there is none.
+    """
+
+    instance: Instance
+    damage: str | None
+
+
+async def looked_at(memory: QueryLevel, text: str) -> Look:
+    """
+    The instance that *text* names, also when its record is damaged: its metadata stands elsewhere.
+
+    Raises:
         Stop: There is none, or several.
-        RecordCorrupt: Its record does not decode.
+        RecordCorrupt: Not even its metadata is readable.
     """
     id = await resolve(memory, text)
-    instance = await memory.get(id)
+    try:
+        instance = await memory.get(id)
+    except RecordCorrupt as fault:
+        async for each in memory.each():
+            if each.id == id:
+                return Look(each, str(fault.args[0]))
+        raise
     if instance is None:
         raise Stop(Exit.NOT_FOUND, f"instance {id!r} has just gone")
-    return instance
+    return Look(instance, None)
+
+
+def damaged(look: Look) -> Stop:
+    """The end of a command that needs the record of *look*."""
+    id = look.instance.id
+    return Stop(
+        Exit.FAILED,
+        f"the record of {Shortener([id])(id)} is damaged: {look.damage}; what is readable of it, and what to do: "
+        f"pyarvo instances explain {Shortener([id]).typed(id)}",
+    )
 
 
 async def last_steps(memory: QueryLevel, instance: Instance, limit: int) -> tuple[Step, ...]:
@@ -41,17 +86,24 @@ async def last_steps(memory: QueryLevel, instance: Instance, limit: int) -> tupl
 
 async def facts_of(memory: QueryLevel, text: str, to_repeat: str | None) -> Facts:
     """All that `explain` needs to know of the instance that *text* names."""
-    instance = await found(memory, text)
+    look = await looked_at(memory, text)
+    instance = look.instance
     return Facts(
         instance=instance,
+        damage=look.damage,
         ancestors=await memory.ancestors(instance.id),
         children=await memory.children(instance.id),
         steps=await last_steps(memory, instance, _STEPS),
-        kept=await memory.history(instance.id),
+        kept=await _kept(memory, look),
         now=time.time(),
         holder_alive=_is_alive(instance.holder) if instance.held else None,
         memory=to_repeat,
     )
+
+
+async def _kept(memory: QueryLevel, look: Look) -> tuple[tuple[int, Record], ...]:
+    """Earlier records, which add to what a record says: there is nothing to add to one that is damaged."""
+    return () if look.damage is not None else await memory.history(look.instance.id)
 
 
 def _is_alive(holder: str) -> bool | None:
@@ -99,7 +151,7 @@ class Tree:
 
 async def family_tree(memory: QueryLevel, text: str, limit: int) -> Tree:
     """The whole tree that the instance *text* belongs to: at most *limit* of its instances, level by level."""
-    instance = await found(memory, text)
+    instance = (await looked_at(memory, text)).instance
     ancestors = await memory.ancestors(instance.id)
     top = ancestors[-1] if ancestors else instance
     root = Branch(top)

@@ -14,7 +14,7 @@ from rich.tree import Tree as Picture
 from pyarvo.cli.exits import Exit, Stop
 from pyarvo.cli.explain_page import print_explanation
 from pyarvo.cli.explaining import explain as explanation_of
-from pyarvo.cli.facts import Branch, Tree, facts_of, family_tree, found, last_steps
+from pyarvo.cli.facts import Branch, Tree, facts_of, family_tree, found, last_steps, looked_at
 from pyarvo.cli.ids import Shortener, resolve
 from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, parsed_span, session
 from pyarvo.cli.output import Output, cell, console, print_json, print_lines, print_table, status_cell
@@ -170,7 +170,7 @@ def history(
     """List the steps of an instance, oldest first, and its earlier records where the memory keeps them."""
 
     async def work(store: QueryLevel) -> tuple[Instance, list[StepView], list[RecordView]]:
-        instance = await found(store, id)
+        instance = (await looked_at(store, id)).instance  # steps are there also when the record is damaged
         if after is None:
             steps = await last_steps(store, instance, limit)
         else:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from pyarvo.cli.exits import redacted
+from pyarvo.cli.exits import Exit, Stop, redacted
 from pyarvo.cli.options import MemoryOption, OutputOption, UrlArgument, session, url_of
 from pyarvo.cli.output import Output, print_json, print_lines
-from pyarvo.memory.migrating import schema_of
+from pyarvo.memory.migrating import is_made, schema_of
 from pyarvo.memory.queries import QueryLevel
 
 __all__ = ["migrate"]
@@ -26,14 +26,17 @@ def migrate(
     output: OutputOption = Output.TABLE,
     memory: MemoryOption = None,
 ) -> None:
-    """Make a memory's file or tables, or bring them up to date; a memory does it by itself where it may."""
+    """Make a memory's file, tables or bucket, or bring them up to date; a memory does it by itself where it may."""
     chosen = session(context, url or memory)
     named = url_of(context, url or memory)
-    schema = schema_of(named)
-    if schema is None:
+    try:
+        schema = schema_of(named)
+    except ImportError as error:
+        raise Stop(Exit.FAILED, f"the memory of {redacted(named)} cannot be loaded: {error}") from error
+    if schema is None and (print_only or not is_made(named)):
         _say(output, {"url": redacted(named), "migrated": False}, "nothing to migrate: it has no schema")
         return
-    if print_only:
+    if schema is not None and print_only:
         _say(output, {"url": redacted(named), "version": schema.version, "sql": schema.sql}, schema.sql)
         return
 
@@ -41,8 +44,9 @@ def migrate(
         await store.ping()
 
     chosen.ask(work, may_make=True)
-    said = {"url": redacted(named), "migrated": True, "version": schema.version}
-    _say(output, said, f"{redacted(named)} has schema {schema.version}")
+    version = None if schema is None else schema.version
+    text = f"{redacted(named)} has schema {version}" if version else f"{redacted(named)} is made"
+    _say(output, {"url": redacted(named), "migrated": True, "version": version}, text)
 
 
 def _say(output: Output, data: Mapping[str, object], text: str) -> None:

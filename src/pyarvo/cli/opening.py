@@ -6,9 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -16,8 +14,9 @@ from pyarvo.cli.exits import Exit, Stop, redacted
 from pyarvo.errors import UnsupportedByBackend
 from pyarvo.memory import open_memory
 from pyarvo.memory.queries import QueryLevel
+from pyarvo.memory.urls import is_built_in
 
-__all__ = ["MEMORY_VARIABLE", "Session", "check_place", "opened"]
+__all__ = ["MEMORY_VARIABLE", "Session", "hint_at_place", "opened"]
 
 MEMORY_VARIABLE: Final = "PYARVO_MEMORY_URL"
 
@@ -67,7 +66,7 @@ class Session(Struct, frozen=True, kw_only=True):
             may_make: Whether a memory is made where there is none yet.
 
         Raises:
-            Stop: No memory was named, or there is none at that place.
+            Stop: No memory was named.
             ArvoError: What the memory raises.
         """
 
@@ -84,13 +83,16 @@ async def opened(url: str | None, *, may_make: bool = False) -> AsyncGenerator[Q
     The memory at *url*, closed in the end.
 
     Raises:
-        Stop: No memory was named, or there is none at that place and none may be made.
+        Stop: No memory was named.
+        StoreMissing: By what is asked: there is none at that place, and none may be made.
     """
     if not url:
         raise Stop(Exit.USAGE, f"which memory? Say --memory URL before the command, or set {MEMORY_VARIABLE}")
-    check_place(url, may_make=may_make)
+    hint_at_place(url)
+    # A memory of a third party may not know the option; ours may not make by a look what a worker then meets.
+    may = {"create": may_make} if is_built_in(url) else {}
     try:
-        memory = open_memory(url)
+        memory = open_memory(url, **may)
     except ImportError as error:
         raise Stop(Exit.FAILED, f"the memory of {redacted(url)} cannot be loaded: {error}") from error
     missing = [name for name in _QUERIES if not hasattr(memory, name)]
@@ -103,31 +105,9 @@ async def opened(url: str | None, *, may_make: bool = False) -> AsyncGenerator[Q
         yield memory
 
 
-def check_place(url: str, *, may_make: bool = False) -> None:
-    """
-    Looking at a memory must not make one.
-
-    Raises:
-        Stop: There is none, and none may be made.
-    """
-    scheme, _, rest = url.partition("?")[0].partition("://")
-    if scheme.lower() == "memory":
+def hint_at_place(url: str) -> None:
+    """Say on stderr what a person may not know of the memory at *url*."""
+    if url.partition("://")[0].lower() == "memory":
         print(  # noqa: T201 - a hint for people, beside the answer
             "pyarvo: memory:// lives inside one process; from here it is empty", file=sys.stderr
-        )
-    if scheme.lower() != "sqlite" or may_make:
-        return
-    path = Path(unquote(rest.partition("/")[2]))
-    if not path.name:
-        return  # `open_memory` says what is wrong with it
-    try:
-        if path.is_dir():
-            raise Stop(Exit.FAILED, f"{path} is a directory, not a memory")
-        there = path.is_file() and path.stat().st_size > 0
-    except OSError as error:
-        raise Stop(Exit.FAILED, f"{path} cannot be looked at: {error.strerror}") from error
-    if not there:
-        raise Stop(
-            Exit.FAILED,
-            f"there is no memory at {path}; it is made by the first handler that uses it, or by `pyarvo migrate`",
         )

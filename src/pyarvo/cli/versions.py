@@ -9,7 +9,7 @@ import typer
 from pyarvo.cli.diff import Change, changes
 from pyarvo.cli.exits import Exit, Stop
 from pyarvo.cli.explain_page import change_text
-from pyarvo.cli.facts import found
+from pyarvo.cli.facts import Look, damaged, looked_at
 from pyarvo.cli.ids import Shortener
 from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, session
 from pyarvo.cli.output import Output, print_json, print_lines
@@ -32,16 +32,19 @@ def diff(
 ) -> None:
     """Show what the last step changed in the record, or what differs between two kept versions."""
 
-    async def work(store: QueryLevel) -> tuple[Instance, dict[int, Record]]:
-        instance = await found(store, id)
-        kept = dict(await store.history(instance.id))
-        if instance.data is not None:
-            kept[instance.version] = instance.data
-        return instance, kept
+    async def work(store: QueryLevel) -> tuple[Look, dict[int, Record]]:
+        look = await looked_at(store, id)
+        kept = dict(await store.history(look.instance.id))
+        if look.instance.data is not None:
+            kept[look.instance.version] = look.instance.data
+        return look, kept
 
-    instance, kept = session(context, memory).ask(work)
+    look, kept = session(context, memory).ask(work)
+    instance = look.instance
     newer = instance.version if after is None else after
     older = newer - 1 if before is None else before
+    if look.damage is not None and instance.version in {older, newer}:
+        raise damaged(look)
     new = _record(instance, kept, newer)
     old = _record(instance, kept, older)
     found_changes: list[Change] = list(changes(old, new))

@@ -12,9 +12,10 @@ from pyarvo.contracts.contract import is_text
 from pyarvo.contracts.orchestrator import PARENT_SUBJECT
 from pyarvo.contracts.system_error import create_arvo_error
 from pyarvo.contracts.version import VersionedArvoContract
-from pyarvo.errors import InvalidContract, InvalidEvent
+from pyarvo.errors import InvalidContract, InvalidEvent, InvalidSubject
 from pyarvo.events.event import ArvoEvent
 from pyarvo.events.factory import EventId, create_arvo_event
+from pyarvo.events.names import TYPE_RULE, is_type_name
 from pyarvo.events.subject import ArvoOrchestrationSubject, parse_subject
 
 __all__ = [
@@ -142,11 +143,15 @@ class ArvoEventFactory:
         if "source" not in fields:
             raise InvalidEvent("source", "is missing")
         if subject is None:
-            redirectto = fields.get("redirectto")
+            source, redirectto = fields["source"], fields.get("redirectto")
+            if not (is_text(source) and is_type_name(source)):
+                # By its name here: the caller gave no initiator.
+                rule = f"{TYPE_RULE}: it becomes the initiator of the new subject; or give a subject"
+                raise InvalidSubject("source", rule)
             subject = ArvoOrchestrationSubject.new(
                 orchestrator=type,
                 version=self.contract.version,
-                initiator=fields["source"],
+                initiator=source,
                 domain=fields.get("domain"),
                 meta=None if redirectto is None else {"redirectto": redirectto},
             )

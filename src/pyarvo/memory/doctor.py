@@ -10,7 +10,7 @@ from typing import Final, cast
 from msgspec import Struct
 
 from pyarvo.errors import UnsupportedByBackend
-from pyarvo.memory.urls import parse_url
+from pyarvo.memory.urls import check_url, parse_url
 
 __all__ = ["Finding", "Verdict", "breaks", "examine", "fine", "unknown"]
 
@@ -85,11 +85,13 @@ async def examine(url: str) -> Sequence[Finding]:
     What there is to say of the store at *url*, setting by setting.
 
     Raises:
-        InvalidOption: It is no URL of a memory.
+        InvalidOption: It is no URL of a memory, or a memory does not take an option.
         UnsupportedByBackend: Nobody knows the settings of such a store.
         MemoryUnavailable: The store could not be asked.
     """
     scheme, options = parse_url(url)
+    if scheme in {"memory", *_BUILT_IN}:
+        check_url(url)
     if scheme == "memory":
         reason = "everything is lost with the process: for tests and development"
         return (breaks("storage", "this process", reason, "choose sqlite:///path.db, or a server"),)

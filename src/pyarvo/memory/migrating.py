@@ -6,9 +6,9 @@ from importlib.resources import files
 
 from msgspec import Struct
 
-from pyarvo.memory.urls import parse_url
+from pyarvo.memory.urls import check_url, is_built_in, parse_url
 
-__all__ = ["Schema", "schema_of"]
+__all__ = ["Schema", "is_made", "schema_of"]
 
 
 class Schema(Struct, frozen=True):
@@ -25,13 +25,19 @@ class Schema(Struct, frozen=True):
     sql: str
 
 
+def is_made(url: str) -> bool:
+    """Whether there is something to make at *url* before a memory is used: a file, tables, a bucket, a mark."""
+    return is_built_in(url) and parse_url(url)[0] != "memory"
+
+
 def schema_of(url: str) -> Schema | None:
     """
     The schema of the memory that *url* names; None where it keeps no tables.
 
     Raises:
-        InvalidOption: It is no URL of a memory.
+        InvalidOption: It is no URL of a memory, or a memory does not take an option.
     """
+    check_url(url)
     scheme, options = parse_url(url)
     if scheme == "sqlite":
         from pyarvo.memory.sqlite.connection import APPLICATION_ID, SCHEMA_VERSION

@@ -45,6 +45,7 @@ class OptionFields(TypedDict, total=False):
     history: int
     tombstone_s: float
     batching: bool
+    create: bool
     holder: str
     labels_of: LabelsOf
     codec: Codec | str | None
@@ -91,6 +92,10 @@ class MemoryOptions:
 
         batching: Whether calls that wait at the same moment go out together.
 
+        create: Whether file, tables, bucket or mark are made, or brought up to date, where they are not. With False
+            a memory that nobody has made is `StoreMissing`: for those who look, and for workers where a deployment
+            makes it.
+
         holder: A label of this process for people who look at leases; never compared. Default `host:pid`.
 
         labels_of: Pure function from id and record to the labels that lists filter by.
@@ -107,6 +112,7 @@ class MemoryOptions:
     history: int = 0
     tombstone_s: float = 7 * 86_400.0
     batching: bool = True
+    create: bool = True
     holder: str = ""
     labels_of: LabelsOf = labels
     codec: Codec | str | None = None
@@ -119,8 +125,9 @@ class MemoryOptions:
         check_number("journal", self.journal, int, 1, 1_000_000)
         check_number("history", self.history, int, 0, 1_000)
         check_number("tombstone_s", self.tombstone_s, float, 60.0, 10 * 365 * 86_400.0)
-        if not isinstance(self.batching, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are untyped too
-            raise InvalidOption("batching", f"must be true or false, is {self.batching!r}")
+        for name, value in (("batching", self.batching), ("create", self.create)):
+            if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are untyped too
+                raise InvalidOption(name, f"must be true or false, is {value!r}")
         if not callable(self.labels_of):
             raise InvalidOption("labels_of", "must be a function, and cannot be given in a URL")
         object.__setattr__(self, "codec", codec_of(self.codec))

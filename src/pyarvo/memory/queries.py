@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar, cast
 
+from msgspec.structs import replace
+
 from pyarvo.errors import LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
 from pyarvo.memory.access import StoreAccess, misanswer
 from pyarvo.memory.arguments import (
@@ -103,17 +105,24 @@ class QueryLevel(StoreAccess):
         return tuple([child async for child in self.each(Find(parent=id))])
 
     async def ancestors(self, id: str) -> tuple[Instance, ...]:
-        """The parent of *id*, its parent, and so on to the root; as far as the store knows them."""
+        """The parent of *id*, its parent, and so on to the root, without their records; as far as the store knows them."""
         check_id(id, "ancestors")
         seen = {id}
         chain: list[Instance] = []
-        instance = await self.get(id)
+        instance = await self._bare(id)
         while instance is not None and instance.parent is not None and instance.parent not in seen:
             seen.add(instance.parent)
-            instance = await self.get(instance.parent)
+            instance = await self._bare(instance.parent)
             if instance is not None:
                 chain.append(instance)
         return tuple(chain)
+
+    async def _bare(self, id: str) -> Instance | None:
+        """As `get`, without the record: one that is damaged does not hide its family."""
+        stored = await self._asked(lambda: self._backend.get(id), id, "ancestors")
+        if stored is None:
+            return None
+        return self._instance(replace(stored, row=replace(stored.row, data=None)))
 
     async def journal(self, id: str, *, after: int = 0, limit: int = 100) -> tuple[Step, ...]:
         """

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 
-__all__ = ["GROUP", "open_memory", "parse_url"]
+__all__ = ["GROUP", "check_url", "is_built_in", "open_memory", "parse_url"]
 
 GROUP: Final = "pyarvo.memory"
 
@@ -52,6 +52,21 @@ def open_memory(url: str, **options: Any) -> LeasedMemory:
     scheme, query = parse_url(url)
     factory = _factory(scheme)
     return factory(url.partition("?")[0], **{**query, **options})
+
+
+def check_url(url: str) -> None:
+    """
+    Refuse what `open_memory` would: for those who ask a store for something else than a memory.
+
+    Raises:
+        InvalidOption: The URL, its scheme or an option is not understood.
+    """
+    open_memory(url)  # holds nothing before its first use
+
+
+def is_built_in(url: str) -> bool:
+    """Whether the memory of *url* is one of pyarvo's own, which take every option of `MemoryOptions`."""
+    return url.partition("://")[0].lower() in _BUILT_IN
 
 
 def parse_url(url: str) -> tuple[str, dict[str, str]]:

@@ -156,10 +156,34 @@ def test_migrate_prints_the_sql_of_postgres_without_a_server() -> None:
     assert answer["url"] == "postgresql://me:***@nowhere.invalid/db?schema=shop"
 
 
-@pytest.mark.parametrize("url", ["redis://localhost/0", "nats://localhost", "memory://"])
-def test_migrate_says_that_there_is_nothing_to_do(url: str) -> None:
-    assert run("migrate", url).stdout == "nothing to migrate: it has no schema\n"
-    assert json.loads(run("migrate", url, "-o", "json").stdout)["migrated"] is False
+@pytest.mark.parametrize(
+    "words", [["redis://localhost/0", "--print"], ["nats://h", "--print"], ["memory://"]]
+)
+def test_migrate_says_that_there_is_nothing_to_do(words: list[str]) -> None:
+    assert run("migrate", *words).stdout == "nothing to migrate: it has no schema\n"
+    assert json.loads(run("migrate", *words, "-o", "json").stdout)["migrated"] is False
+
+
+BAD_URLS = (
+    "redis://u:sesame@h:notaport",
+    "rediss://u:sesame@h?bad=1",
+    "redis://u:sesame@h?wait_s=soon",
+    "postgresql://u:sesame@h:0/db",
+    "postgresql://u:sesame@h/db?bad=1",
+    "nats://u:sesame@h/b?replicas=2",
+    "nats://u:sesame@h/b/c?bad=1",
+    "sqlite:///x.db?bad=1",
+    "memory://?bad=1",
+)
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+@pytest.mark.parametrize("words", [["migrate"], ["migrate", "--print"], ["doctor"]])
+def test_a_url_is_checked_as_a_memory_checks_it(words: list[str], url: str) -> None:
+    result = run(*words, url)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("pyarvo: option ")
+    assert "sesame" not in result.stderr
 
 
 def test_migrate_needs_a_memory() -> None:

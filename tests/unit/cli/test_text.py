@@ -91,7 +91,13 @@ def test_ages_and_times_ahead() -> None:
         ("nats://host:4222/b?credentials=/a@b", "nats://host:4222/b?credentials=/a@b"),
         ("pg://host/db?sslpassword=a&authToken=b", "pg://host/db?sslpassword=***&authToken=***"),
         ("sqlite:////var/db?history=5", "sqlite:////var/db?history=5"),
-        ("http://host:80/a@b", "http://host:80/a@b"),
+        ("http://host:80/a@b", "http://host:***@b"),
+        ("redis://u:pa/ss@h/0", "redis://u:***@h/0"),
+        ("no postgresql://u:p/a?s#s@h:5432/db here", "no postgresql://u:***@h:5432/db here"),
+        ("redis://u:12/34@h/0", "redis://u:***@h/0"),
+        ("postgresql://h:5432/db?user=me@srv", "postgresql://h:5432/db?user=me@srv"),
+        ("rediss://:/@h", "rediss://:***@h"),
+        ("sqlite:////var/a:b@c.db", "sqlite:////var/a:b@c.db"),
     ],
 )
 def test_secrets_of_urls_are_hidden(text: str, shown: str) -> None:

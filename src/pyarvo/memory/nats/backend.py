@@ -105,7 +105,7 @@ class NatsBackend:
                     raise MemoryUnavailable(
                         "the client passed in belongs to another event loop", transient=False
                     )
-                bucket = Bucket(self._bucket, self._options.deadline_s)
+                bucket = Bucket(self._bucket, self._options.deadline_s, create=self._options.create)
                 link = Link(self._address, self._client, bucket.greet)
                 store = self._stores[loop] = Store(link, bucket, self._options, self._clock)
             return store

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 
-from pyarvo.errors import ForeignStore, MemoryUnavailable, SchemaTooNew
+from pyarvo.errors import ForeignStore, MemoryUnavailable, SchemaTooNew, StoreMissing
 from pyarvo.memory.nats.clock import ServerClock
 from pyarvo.memory.nats.entry import SCHEMA
 from pyarvo.memory.nats.faults import NO_STREAM, ApiError, Silence, read_fault, write_fault
@@ -85,6 +85,8 @@ class Bucket:
 
         within_s: Longest wait for one answer.
 
+        create: Whether it is made where it is not there.
+
     Attributes:
         keys: Names of its subjects.
 
@@ -93,12 +95,13 @@ class Bucket:
         limit: Most bytes of one message, header included; known once connected.
     """
 
-    def __init__(self, options: BucketOptions, within_s: float) -> None:
+    def __init__(self, options: BucketOptions, within_s: float, *, create: bool = True) -> None:
         self.keys = Keys(options.bucket)
         self.clock = ServerClock()
         self.limit = 0
         self._options = options
         self._within_s = within_s
+        self._create = create
         self._stream = f"KV_{options.bucket}"
         self.get_subject = f"$JS.API.STREAM.MSG.GET.{self._stream}"
         self.purge_subject = f"$JS.API.STREAM.PURGE.{self._stream}"
@@ -115,6 +118,7 @@ class Bucket:
         Raises:
             MemoryUnavailable: Server or bucket are not as they have to be (`transient` False), or do not answer.
             ForeignStore: The bucket holds something else.
+            StoreMissing: There is none, or nobody has taken it, and none may be made.
             SchemaTooNew: A newer pyarvo made it.
         """
         version = client.connected_server_version
@@ -125,12 +129,14 @@ class Bucket:
             )
         info = await self._info(link)
         if info.error is not None and info.error.err_code == NO_STREAM:
+            self._check_may_make()
             info = await self._made(link, "CREATE", self._wanted())
         config = _config_of(info)
         self._check(config)
         if _MARK not in config.metadata:
             if info.state.messages:
                 raise ForeignStore(f"the bucket {self.keys.bucket!r} holds something else; choose another")
+            self._check_may_make()
             mark = {"metadata": {**config.metadata, _MARK: str(SCHEMA)}}
             config = _config_of(await self._made(link, "UPDATE", {**(info.config or {}), **mark}))
         self.limit = client.max_payload
@@ -185,6 +191,13 @@ class Bucket:
                 raise write_fault(info.error)
             return there
         return info
+
+    def _check_may_make(self) -> None:
+        if not self._create:
+            raise StoreMissing(
+                f"there is no memory in the bucket {self.keys.bucket!r}; it is made by the first handler that uses "
+                "it, or by `pyarvo migrate`"
+            )
 
     def _wanted(self) -> dict[str, Any]:
         return {

@@ -81,7 +81,7 @@ class PostgresMachineMemory(LeasedMemory):
         check_source(url, client, asyncpg.Pool, "an asyncpg.Pool")
 
         async def prepare(connection: Connection) -> None:
-            await migrate(connection, name)
+            await migrate(connection, name, create=parsed.create)
 
         lender: Lender
         if url is None:

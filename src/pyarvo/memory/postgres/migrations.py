@@ -6,7 +6,7 @@ import re
 from importlib.resources import files
 from typing import Final
 
-from pyarvo.errors import InvalidOption, MemoryUnavailable, SchemaTooNew
+from pyarvo.errors import InvalidOption, MemoryUnavailable, SchemaTooNew, StoreMissing
 from pyarvo.memory.postgres.connections import Connection
 
 __all__ = ["SCHEMA_VERSION", "check_schema_name", "migrate", "migration_sql"]
@@ -66,12 +66,13 @@ def migration_sql(schema: str = "pyarvo", *, since: int = 0) -> str:
     )
 
 
-async def migrate(connection: Connection, schema: str) -> None:
+async def migrate(connection: Connection, schema: str, *, create: bool = True) -> None:
     """
     Bring the schema up to date; does nothing, and needs no right to create, where it is.
 
     Raises:
         SchemaTooNew: A newer pyarvo made it.
+        StoreMissing: It is not there, or an older one, and not *create*.
         MemoryUnavailable: The server is too old.
         asyncpg.PostgresError: The driver's, for the caller to classify.
     """
@@ -82,6 +83,11 @@ async def migrate(connection: Connection, schema: str) -> None:
         )
     if await _version(connection, schema) == SCHEMA_VERSION:
         return
+    if not create:
+        raise StoreMissing(
+            f"there is no memory in the schema {schema!r}, or one of an older version; it is made by the first "
+            "handler that uses it and may, or by `pyarvo migrate`"
+        )
     async with connection.transaction(isolation="read_committed"):
         await connection.execute(_filled(_LOCK, schema))
         version = await _version(connection, schema)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from threading import Lock
 from typing import ClassVar, Final, cast
 
-from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew
+from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew, StoreMissing
 from pyarvo.memory.backend import Find, Image, Stored
 from pyarvo.memory.decide import Committed, JournalEntry, Op, Outcome, Read
 from pyarvo.memory.loops import run_there
@@ -77,6 +77,7 @@ class RedisBackend:
         self._mark = f"{prefix}:schema".encode()
         self._prefix = prefix
         self._deadline_s = options.deadline_s
+        self._create = options.create
         self._wait = wait
         self._reaches: dict[asyncio.AbstractEventLoop, _Reach] = {}
         self._mutex = Lock()
@@ -155,12 +156,19 @@ class RedisBackend:
         return reach
 
     async def _check_schema(self, route: Route, within_s: float) -> None:
-        marks = [pack(b"SET", self._mark, b"%d" % SCHEMA_VERSION, b"NX"), pack(b"GET", self._mark)]
+        marks = [pack(b"GET", self._mark)]
+        if self._create:
+            marks.insert(0, pack(b"SET", self._mark, b"%d" % SCHEMA_VERSION, b"NX"))
         results = await route.run([Command(self._mark, (mark,)) for mark in marks], within_s)
         for result in results:
             if isinstance(result, MemoryFault):
                 raise unavailable(result)
-        mark = cast("bytes", results[1])
+        mark = cast("bytes | None", results[-1])
+        if mark is None:
+            raise StoreMissing(
+                f"there is no memory with the prefix {self._prefix!r}; it is made by the first handler that uses it, "
+                "or by `pyarvo migrate`"
+            )
         if not mark.isdigit():
             raise ForeignStore(
                 f"the key {self._mark.decode()!r} is not pyarvo's; choose another prefix or database"

@@ -109,7 +109,7 @@ class SqliteBackend:
     def _connect(self) -> tuple[sqlite3.Connection, Store]:
         within_s = self._options.deadline_s * _PATIENCE
         self._file.check()  # before: connecting makes a file that is not there
-        connection = connect(self._path, self._synchronous, within_s)
+        connection = connect(self._path, self._synchronous, within_s, create=self._options.create)
         self._file.opened()
         return connection, Store(connection, self._options)
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from pyarvo.errors import ForeignStore, MemoryUnavailable, SchemaTooNew
+from pyarvo.errors import ForeignStore, MemoryUnavailable, SchemaTooNew, StoreMissing
 from pyarvo.memory.sqlite.faults import is_busy
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "OpenedFile",
     "Synchronous",
     "begin",
+    "check_there",
     "connect",
     "patiently",
 ]
@@ -79,9 +80,27 @@ class OpenedFile:
         )
 
 
-def connect(path: str, synchronous: Synchronous, within_s: float) -> sqlite3.Connection:
+def check_there(path: str) -> None:
     """
-    A connection of the calling thread, the schema made or brought up to date.
+    Raises:
+        StoreMissing: There is no file, or nothing in it yet.
+        MemoryUnavailable: It cannot be looked at, or is no file.
+    """
+    try:
+        if Path(path).is_dir():
+            raise MemoryUnavailable(f"{path} is a directory, not a memory", transient=False)
+        there = Path(path).is_file() and Path(path).stat().st_size > 0
+    except OSError as exc:
+        raise MemoryUnavailable(f"{path} cannot be looked at: {exc.strerror}", transient=False) from exc
+    if not there:
+        raise _missing(path)
+
+
+def connect(
+    path: str, synchronous: Synchronous, within_s: float, *, create: bool = True
+) -> sqlite3.Connection:
+    """
+    A connection of the calling thread, the schema made or brought up to date where *create* allows it.
 
     Two processes that open a new file at once both end with the same schema: each step is done under the
     write lock and looks again at what is there.
@@ -89,6 +108,7 @@ def connect(path: str, synchronous: Synchronous, within_s: float) -> sqlite3.Con
     Raises:
         ForeignStore: The file is a database of something else.
         SchemaTooNew: A newer pyarvo wrote it.
+        StoreMissing: The schema is not there, or an older one, and not *create*.
         MemoryUnavailable: This SQLite is too old.
         sqlite3.Error: The driver's, for the caller to classify.
     """
@@ -96,9 +116,11 @@ def connect(path: str, synchronous: Synchronous, within_s: float) -> sqlite3.Con
         raise MemoryUnavailable(
             f"SQLite {sqlite3.sqlite_version} is too old, 3.35 or newer is needed", transient=False
         )
+    if not create:
+        check_there(path)  # before: connecting makes a file that is not there
     connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=True)
     try:
-        patiently(lambda: _version(connection, path), within_s)
+        patiently(lambda: _check_version(connection, path, create=create), within_s)
         patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"), within_s)
         for pragma in _pragmas(synchronous):
             connection.execute(f"PRAGMA {pragma}")
@@ -107,6 +129,12 @@ def connect(path: str, synchronous: Synchronous, within_s: float) -> sqlite3.Con
         connection.close()
         raise
     return connection
+
+
+def _missing(path: str) -> StoreMissing:
+    return StoreMissing(
+        f"there is no memory at {path}; it is made by the first handler that uses it, or by `pyarvo migrate`"
+    )
 
 
 def begin(connection: sqlite3.Connection, until: float) -> None:
@@ -168,6 +196,12 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
     if version > SCHEMA_VERSION:
         raise SchemaTooNew(f"{path} has schema {version}, this pyarvo knows {SCHEMA_VERSION}; upgrade pyarvo")
     return int(version)
+
+
+def _check_version(connection: sqlite3.Connection, path: str, *, create: bool) -> None:
+    """As `_version`; also refuse what would have to be made, where nothing may be."""
+    if _version(connection, path) < SCHEMA_VERSION and not create:
+        raise _missing(path)
 
 
 def _migrate(connection: sqlite3.Connection, path: str, within_s: float) -> None:

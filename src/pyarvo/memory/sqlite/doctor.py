@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
-from pyarvo.errors import ForeignStore, MemoryUnavailable
+from pyarvo.errors import ForeignStore
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
-from pyarvo.memory.sqlite.connection import APPLICATION_ID, OLDEST_SQLITE, SCHEMA_VERSION
+from pyarvo.memory.sqlite.connection import APPLICATION_ID, OLDEST_SQLITE, SCHEMA_VERSION, check_there
 from pyarvo.memory.sqlite.faults import DRIVER_ERRORS, fault_of
 
 __all__ = ["examine"]
@@ -36,7 +36,8 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
     See `pyarvo.memory.doctor.examine`.
 
     Raises:
-        MemoryUnavailable: There is no such file, or it cannot be opened.
+        StoreMissing: There is no such file, or nothing in it.
+        MemoryUnavailable: It cannot be opened.
         ForeignStore: It is a database of something else.
     """
     path = unquote(url.partition("://")[2].partition("/")[2])
@@ -44,12 +45,7 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
 
 
 def _findings(path: str, options: Mapping[str, str]) -> Iterator[Finding]:
-    try:
-        there = Path(path).is_file()
-    except OSError as exc:
-        raise MemoryUnavailable(f"{path} cannot be looked at: {exc.strerror}", transient=False) from exc
-    if not there:
-        raise MemoryUnavailable(f"there is no file {path}", transient=False)
+    check_there(path)
     yield _sqlite_version()
     yield _file_system(path)
     yield _synchronous(options.get("synchronous", "full"))
