@@ -46,7 +46,7 @@ bench: $(VENV)/.bench ## ratios against peers, measured in turns
 
 MATRIX ?=
 
-test-matrix: $(VENV)/.test ## by hand, as root: the suites on Debian's Redis, PostgreSQL and PgBouncer, and with other Pythons
+test-matrix: $(VENV)/.test ## by hand, as root: the suites on other versions of Redis, Valkey, PostgreSQL and PgBouncer, and with other Pythons
 	$(BIN)/python -m tests.matrix $(MATRIX)
 
 SIZE ?= full

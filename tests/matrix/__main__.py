@@ -1,5 +1,6 @@
 """
-Run the backends' suites against Debian's servers, and the tests with other Pythons; print a table.
+Run the backends' suites against other servers than those of the tests' wheels, and the tests with other Pythons; print
+a table.
 
 `python -m tests.matrix [ROW ...]`, as root where a package of Debian is missing, or a newer suite of it is asked for;
 `--help` lists the rows. Not in CI. Debian's services are never used: every server is started by the tests, on a free
@@ -17,17 +18,15 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.matrix.debian import install
 from tests.matrix.rows import ROWS, Row
+from tests.matrix.sources import ROOT, Debian, Here, Python, Suite
 from tests.matrix.suites import Machine, machine
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Result:
     @property
     def cells(self) -> tuple[str, ...]:
         ran = (str(self.passed), str(self.failed), f"{self.seconds:.0f}")
-        return (self.row.what, self.version, self.row.suite or "this machine's", self.python, *ran)
+        return (self.row.what, self.version, self.row.source.place, self.python, *ran)
 
 
 def main() -> int:
@@ -54,52 +53,65 @@ def main() -> int:
     chosen = [row for row in ROWS if not given.rows or row.name in given.rows]
     if len(chosen) < len(set(given.rows)):
         parser.error(f"rows are {', '.join(row.name for row in ROWS)}")
-    here = [row for row in chosen if not row.suite and (row.package or python_of(row.program))]
-    needed = [row.package for row in here if row.package and not Path(row.program).exists()]
-    if len(here) < len(chosen) and not shutil.which("debootstrap"):
-        needed.append("debootstrap")
-    install(needed)
-    results = [run(row) for row in here]
-    for suite in dict.fromkeys(row.suite for row in chosen if row.suite):
-        results.extend(run_in(suite, [row for row in chosen if row.suite == suite]))
+    install(_missing(chosen))
+    results = [run(row, row.source) for row in chosen if not isinstance(row.source, Suite) and _is_there(row)]
+    apart = [row.source for row in chosen if isinstance(row.source, Suite)]
+    for suite in dict.fromkeys(source.suite for source in apart):
+        results.extend(run_in(suite, chosen))
     print(f"\n{datetime.now(UTC):%Y-%m-%d}\n")
     for line in table(results):
         print(line)
     return 1 if any(result.failed or not result.passed for result in results) else 0
 
 
+def _missing(rows: Sequence[Row]) -> list[str]:
+    """The packages of this machine's Debian that *rows* need and that are not installed."""
+    sources = [row.source for row in rows]
+    missing = [
+        each.package for each in sources if isinstance(each, Debian) and not Path(each.program).exists()
+    ]
+    if any(isinstance(each, Suite) for each in sources) and not shutil.which("debootstrap"):
+        missing.append("debootstrap")
+    return missing
+
+
+def _is_there(row: Row) -> bool:
+    return not isinstance(row.source, Python) or row.source.path is not None
+
+
 def table(results: Sequence[Result]) -> Iterator[str]:
-    yield "| tests of | version | Debian | Python | passed | failed | seconds |"
+    yield "| tests of | version | from | Python | passed | failed | seconds |"
     yield "|---|---|---|---|---:|---:|---:|"
     for result in results:
         yield f"| {' | '.join(result.cells)} |"
 
 
-def run(row: Row) -> Result:
+def run(row: Row, source: Here) -> Result:
     """Run the tests of *row* on this machine."""
-    with interpreter(row) as python:
+    with source.ready() as ready:
 
         def pytest(arguments: Sequence[str], report: Path) -> None:
-            command = [str(python), "-m", "pytest", f"--junitxml={report}", *arguments]
-            subprocess.run(command, cwd=ROOT, env={**os.environ, **row.environment}, check=False)
+            command = [ready.python, "-m", "pytest", f"--junitxml={report}", *arguments]
+            environment = {**os.environ, **row.environment(ready.program)}
+            subprocess.run(command, cwd=ROOT, env=environment, check=False)
 
-        program = row.program if row.package else str(python)
-        return judged(row, version_of(said(program)), version_of(said(str(python))), pytest)
+        return judged(row, version_of(said(ready.program)), version_of(said(ready.python)), pytest)
 
 
 def run_in(suite: str, rows: Sequence[Row]) -> list[Result]:
-    """Run the tests of *rows*, all of *suite*, in a folder with that."""
-    (python,) = {row.python for row in rows}
-    with machine(suite, python, [row.package for row in rows], ROOT) as made:
-        return [_run_in(made, row) for row in rows]
+    """Run those of *rows* that are of *suite*, in a folder with that."""
+    own = [(row, row.source) for row in rows if isinstance(row.source, Suite) and row.source.suite == suite]
+    (python,) = {source.python for _, source in own}
+    with machine(suite, python, [source.package for _, source in own], ROOT) as made:
+        return [_run_in(made, row, source) for row, source in own]
 
 
-def _run_in(made: Machine, row: Row) -> Result:
+def _run_in(made: Machine, row: Row, source: Suite) -> Result:
     def pytest(arguments: Sequence[str], report: Path) -> None:
-        made.pytest(arguments, row.environment, report)
+        made.pytest(arguments, row.environment(source.program), report)
 
     program, python = (
-        version_of(made.run([each, "--version"], check=True)) for each in (row.program, row.python)
+        version_of(made.run([each, "--version"], check=True)) for each in (source.program, source.python)
     )
     return judged(row, program, python, pytest)
 
@@ -119,32 +131,6 @@ def judged(row: Row, version: str, python: str, pytest: Callable[[Sequence[str],
     failed = sum(each["failures"] + each["errors"] for each in counted)
     passed = sum(each["tests"] - each["skipped"] for each in counted) - failed
     return Result(row, version, python, passed, failed, seconds)
-
-
-@contextmanager
-def interpreter(row: Row) -> Generator[str | Path]:
-    """This Python, or the row's own with the package in an environment of its own."""
-    if row.package:
-        yield sys.executable
-        return
-    with tempfile.TemporaryDirectory(prefix="pyarvo-matrix-") as folder:
-        base = python_of(row.program)
-        assert base is not None
-        subprocess.run([base, "-m", "venv", folder], check=True)
-        python = Path(folder) / "bin" / "python"
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--editable", f"{ROOT}[test]"], check=True)
-        yield python
-
-
-def python_of(name: str) -> str | None:
-    """The Python of that version, on PATH or of pyenv; None where there is none that runs."""
-    versions = Path.home() / ".pyenv" / "versions"
-    pyenv = sorted(str(path) for path in versions.glob(f"{name.removeprefix('python')}.*/bin/python"))
-    for candidate in (*pyenv, shutil.which(name)):
-        if candidate and subprocess.run([candidate, "-V"], capture_output=True, check=False).returncode == 0:
-            return candidate
-    return None
 
 
 def said(program: str) -> str:

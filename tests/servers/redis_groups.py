@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,28 +13,42 @@ from tests.servers.redis import RedisServer, free_ports, until
 __all__ = ["Watched", "cluster", "cluster_url", "move_slot", "watched"]
 
 _SLOTS = 16_384
+# A cluster's bus listens so far above its server; Redis 6.2 takes no other port for it.
+_BUS = 10_000
+# From here on systems give ports to connections.
+_CONNECTIONS = 32_000
 
 
 @contextmanager
 def cluster(directory: Path, masters: int = 3) -> Generator[list[RedisServer]]:
     """A cluster; every master has an equal share of the slots."""
-    ports = free_ports(2 * masters)
     with ExitStack() as stack:
         servers: list[RedisServer] = []
         for n in range(masters):
             settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
-            settings += ["--cluster-port", str(ports[masters + n])]
-            server = RedisServer(directory / str(n), ports[n], settings)
+            server = RedisServer(directory / str(n), _port_with_bus(), settings)
             server.start()
             stack.callback(server.kill)
             servers.append(server)
         for n, server in enumerate(servers):
-            first, last = n * _SLOTS // masters, (n + 1) * _SLOTS // masters - 1
-            server.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
-        for n, server in enumerate(servers[1:], 1):
-            servers[0].command("CLUSTER", "MEET", "127.0.0.1", str(server.port), str(ports[masters + n]))
+            slots = range(n * _SLOTS // masters, (n + 1) * _SLOTS // masters)
+            server.command("CLUSTER", "ADDSLOTS", *map(str, slots))
+        for server in servers[1:]:
+            servers[0].command("CLUSTER", "MEET", "127.0.0.1", str(server.port))
         until(lambda: all(_is_whole(server, masters) for server in servers), "the cluster is whole")
         yield servers
+
+
+def _port_with_bus() -> int:
+    """A free port, and that of its bus is free too."""
+    while True:
+        (port,) = free_ports(1)
+        if port + _BUS >= _CONNECTIONS:
+            continue
+        with socket.socket() as bus, suppress(OSError):
+            bus.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bus.bind(("127.0.0.1", port + _BUS))
+            return port
 
 
 def _is_whole(server: RedisServer, masters: int) -> bool:
@@ -93,7 +108,7 @@ def watched(directory: Path) -> Generator[Watched]:
     first, second, third = free_ports(3)
     durable = ["--appendonly", "yes", "--repl-diskless-sync-delay", "0"]
     master = RedisServer(directory / "master", first, durable)
-    replica = RedisServer(directory / "replica", second, [*durable, "--replicaof", f"127.0.0.1 {first}"])
+    replica = RedisServer(directory / "replica", second, [*durable, "--replicaof", "127.0.0.1", str(first)])
     settings = directory / "sentinel" / "sentinel.conf"
     sentinel = RedisServer(settings.parent, third, sentinel=settings)
     settings.write_text(
