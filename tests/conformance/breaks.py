@@ -714,8 +714,8 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "leased:LeasedMemory._acquire",
-        "if n:",
-        "if True:",
+        "if n:\n            await asyncio.sleep",
+        "if True:\n            await asyncio.sleep",
         ("test_c12_an_instance_never_waits_for_anothers_lease",),
     ),
     Break(
