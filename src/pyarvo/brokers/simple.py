@@ -358,6 +358,9 @@ class SimpleEventBroker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # From Python 3.12 on that waits for nothing where all are over, and `over` is still to be called.
+            self._workers -= tasks
+            self._waits -= tasks
         # All of it before a callback is awaited: another `close` may have come as far as this.
         letters: list[DeadLetter] = []
         for delivery in list(self._live):
