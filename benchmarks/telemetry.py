@@ -45,7 +45,7 @@ class Deaf(SqliteMachineMemory):
             batcher._execute = self._backend.execute
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
-        self._check_usable()
+        self._check_usable(op.id, operation)
         try:
             return await self._call(op, within_s)
         except MemoryFault as fault:
