@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 import pytest
@@ -22,6 +22,8 @@ from pyarvo.memory import Lease, LeasedMemory, Step
 from pyarvo.memory.nats import NatsMachineMemory, scan
 from pyarvo.memory.nats.faults import Silence
 from pyarvo.memory.nats.link import Ask, Link
+
+R = TypeVar("R")
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,16 @@ async def held(memory: LeasedMemory, id: str = "a") -> Lease:
 
 
 # --- killed under load ------------------------------------------------------------------------------------------
+
+
+async def once_available(ask: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    """The answer, when servers that came back have elected a leader."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await ask()
+            except MemoryUnavailable:
+                await asyncio.sleep(0.05)
 
 
 class Load:
@@ -115,10 +127,10 @@ class Load:
     async def compare(self, memory: LeasedMemory) -> None:
         """Entry by entry: every acknowledged step is there, once."""
         for id, count in self.acknowledged.items():
-            found = await memory.get(id)
+            found = await once_available(partial(memory.get, id))
             assert found is not None
             assert (found.version, found.data) == (count, {"n": count})
-            journal = await whole_journal(memory, id)
+            journal = await once_available(partial(whole_journal, memory, id))
             assert [step.version for step in journal] == list(range(1, count + 1))
             kept = journal[-128:]
             assert [step.event_key for step in kept] == [f"{id}-{step.version}" for step in kept]
