@@ -190,6 +190,8 @@ class _Lane:
                 else:
                     self._settle(call, WriteOutcomeUnknown("given up before the store answered"))
             raise
+        except GeneratorExit:  # its loop was closed: nobody waits there any more
+            raise
         except BaseException as exc:
             for call in batch:
                 self._settle(call, exc.about(None, "") if isinstance(exc, MemoryFault) else exc)

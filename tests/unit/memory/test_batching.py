@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from weakref import ref
@@ -299,6 +300,28 @@ def test_a_loop_that_has_ended_is_not_kept() -> None:
         asyncio.run(ask())
     gc.collect()
     assert [loop() for loop in ended[:-1]] == [None] * 4
+
+
+def test_a_loop_closed_with_a_batch_under_way_leaves_no_error_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[BaseException | None] = []
+
+    def note(told: sys.UnraisableHookArgs) -> None:
+        left.append(told.exc_value)
+
+    monkeypatch.setattr(sys, "unraisablehook", note)
+
+    async def ask() -> None:
+        store = Store()
+        store.gate.clear()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(answers(submit(store.batcher(), "a"))), 0.01)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(ask())
+    loop.close()
+    del loop
+    gc.collect()
+    assert left == []
 
 
 async def test_an_unknown_outcome_is_each_calls_own(store: Store) -> None:
