@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-matrix check format bench trials fuzz-xstate mutants clean
+.PHONY: demo test test-matrix check format bench bench-typescript trials fuzz-xstate mutants clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,12 @@ format: $(VENV)/.check
 
 bench: $(VENV)/.bench ## ratios against peers, measured in turns
 	$(BIN)/python -m benchmarks
+
+bench-typescript: $(VENV)/.bench ## by hand, with Node and npm: a whole orchestration here and in Arvo's TypeScript packages
+	mkdir -p out/typescript
+	npm install --silent --no-save --no-audit --no-fund --prefix out/typescript \
+		arvo-event-handler@3.0.25 arvo-core@3.0.25 xstate@5.24.0 zod@3.25.74
+	$(BIN)/python -m benchmarks typescript --out out/typescript.json
 
 MATRIX ?=
 

@@ -21,7 +21,13 @@ from pyarvo.contracts import (
     create_arvo_orchestrator_event_factory,
 )
 from pyarvo.events import ArvoEvent
-from pyarvo.handlers import HandlerCall, create_arvo_event_handler, create_arvo_orchestrator
+from pyarvo.handlers import (
+    HandlerCall,
+    ResumableCall,
+    create_arvo_event_handler,
+    create_arvo_orchestrator,
+    create_arvo_resumable,
+)
 from pyarvo.memory import SimpleMachineMemory, Step
 from pyarvo.statecharts import assign, emit, setup_arvo_machine
 
@@ -48,6 +54,11 @@ _SERVICES = {name: _service(name) for name in ("one", "two", "three")}
 _SELF = create_arvo_orchestrator_contract(
     uri="#/bench/orc", name="bench", versions={"1.0.0": {"init": Amount, "complete": Amount}}
 )
+_CONTRACTS: Any = {
+    "self": _SELF,
+    "services": {name: contract.version("1.0.0") for name, contract in _SERVICES.items()},
+}
+_INIT: Any = create_arvo_orchestrator_event_factory(_SELF.version("1.0.0"))
 
 
 def _state(name: str, then: str) -> dict[str, Any]:
@@ -62,12 +73,7 @@ def _state(name: str, then: str) -> dict[str, Any]:
     }
 
 
-_MACHINE = setup_arvo_machine(
-    contracts={
-        "self": _SELF.version("1.0.0"),
-        "services": {name: contract.version("1.0.0") for name, contract in _SERVICES.items()},
-    }
-).create_machine(
+_MACHINE = setup_arvo_machine(contracts={**_CONTRACTS, "self": _SELF.version("1.0.0")}).create_machine(
     {
         "id": "bench",
         "context": lambda event: {"n": event.data["n"], "items": event.data["items"]},
@@ -83,7 +89,39 @@ _MACHINE = setup_arvo_machine(
 )
 
 
-def _handlers(memory: SimpleMachineMemory) -> dict[str, Any]:
+_NEXT = {
+    "arvo.orc.bench": "com.bench.one",
+    "evt.bench.one.success": "com.bench.two",
+    "evt.bench.two.success": "com.bench.three",
+}
+
+
+async def _resume(call: ResumableCall) -> dict[str, Any]:
+    event: Any = call.input or call.service
+    if call.context is None:
+        context = {"n": event.data["n"], "items": event.data["items"]}
+    else:
+        context = {**call.context, "n": event.data["n"] + 1}
+    if event.type not in _NEXT:
+        return {"context": context, "output": context}
+    return {"context": context, "services": [{"type": _NEXT[event.type], "data": context}]}
+
+
+def by_machine() -> dict[str, Any]:
+    """The handlers by their address, a state machine among them."""
+    memory = SimpleMachineMemory()
+    return _handlers(create_arvo_orchestrator(memory=memory, executionunits=0.1, machines=[_MACHINE]))
+
+
+def by_resumable() -> dict[str, Any]:
+    """The same, with a function in the place of the machine."""
+    memory, handler = SimpleMachineMemory(), {"1.0.0": _resume}
+    return _handlers(
+        create_arvo_resumable(contracts=_CONTRACTS, memory=memory, executionunits=0.1, handler=handler)
+    )
+
+
+def _handlers(orchestrator: Any) -> dict[str, Any]:
     def serving(name: str) -> Callable[[HandlerCall], Awaitable[dict[str, Any]]]:
         async def serve(call: HandlerCall) -> dict[str, Any]:
             data = {**call.event.data, "n": call.event.data["n"] + 1}
@@ -92,7 +130,7 @@ def _handlers(memory: SimpleMachineMemory) -> dict[str, Any]:
         return serve
 
     made = [
-        create_arvo_orchestrator(memory=memory, executionunits=0.1, machines=[_MACHINE]),
+        orchestrator,
         *(
             create_arvo_event_handler(contract=contract, executionunits=0.1, handler={"1.0.0": serving(name)})
             for name, contract in _SERVICES.items()
@@ -101,9 +139,9 @@ def _handlers(memory: SimpleMachineMemory) -> dict[str, Any]:
     return {handler.source: handler for handler in made}
 
 
-async def _orchestrate(handlers: dict[str, Any], init: Any, items: list[Any]) -> ArvoEvent:
+async def orchestrate(handlers: dict[str, Any], items: list[Any]) -> ArvoEvent:
     data = {"parentSubject$$": None, "n": 1, "items": items}
-    waiting = deque([init.init(source="com.bench.client", data=data)])
+    waiting = deque([_INIT.init(source="com.bench.client", data=data)])
     while True:
         event = waiting.popleft()
         if event.to == "com.bench.client":
@@ -125,18 +163,17 @@ def repeated(way: Callable[[], Awaitable[object]], times: int) -> Work:
 
 async def run(*, quick: bool) -> list[Row]:
     times, rounds = (150, 3) if quick else (600, 7)
-    init = create_arvo_orchestrator_event_factory(_SELF.version("1.0.0"))
-    handlers = _handlers(SimpleMachineMemory())
+    handlers = by_machine()
     theirs = sketch.Memory()
     rows: list[Row] = []
     for what, items, target in (("", [], 2.5), (", 2,000 B in each event", record_of(2_000)["items"], None)):
-        last = await _orchestrate(handlers, init, items)
+        last = await orchestrate(handlers, items)
         assert last.data == {"n": 7, "note": "", "items": items}, last.data
         assert (await sketch.orchestrate(theirs, items)).data == {**last.data, "n": 8}
         rows.append(
             await compare(
                 f"whole orchestration in memory: 7 executions, 8 events, 4 memory steps{what}",
-                repeated(partial(_orchestrate, handlers, init, items), times),
+                repeated(partial(orchestrate, handlers, items), times),
                 "the conventional sketch (benchmarks/sketch.py)",
                 repeated(partial(sketch.orchestrate, theirs, items), times),
                 target=target,

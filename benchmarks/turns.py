@@ -133,6 +133,7 @@ def row_of(
         statistics.median(each.cpu_s / each.units for each in mine) * 1e6,
         statistics.median(each.servers_cpu_s / each.units for each in mine) * 1e6,
         statistics.median(each.written / each.units for each in mine),
+        {"p50_us_reference": statistics.median(it for each in theirs for it in each.latencies_s) * 1e6},
     )
 
 
