@@ -312,6 +312,7 @@ async def test_a_violation_is_raised(world: Any) -> None:
         ({"dataschema": "#/calc/other/1.0.0"}, ContractViolation),
         ({"dataschema": "#/calc/add/7.0.0"}, ConfigViolation),
         ({"dataschema": "#/calc/add/0.0.0"}, ConfigViolation),
+        ({"dataschema": "7.0.0"}, ConfigViolation),
         ({"data": {"a": "x"}}, ContractViolation),
         ({"data": {}}, ContractViolation),
     ],
@@ -330,6 +331,27 @@ async def test_without_a_version_the_latest_is_taken(
     (answer,) = (await answering(world, SUCCESS).execute(world.request(dataschema=dataschema))).events
     assert answer.dataschema == "#/calc/add/1.0.0"
     assert "the latest is taken" in caplog.text
+
+
+@pytest.mark.parametrize("dataschema", ["1.0.0", "/1.0.0"])
+async def test_a_version_without_a_contract_is_that_version(
+    world: Any, dataschema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first,) = world.add.versions.values()
+    models: Any = {"accepts": first.accepts.schema, "emits": first.emits}
+    contract = create_arvo_contract(
+        uri=world.add.uri, type=world.add.type, versions={"1.0.0": models, "2.0.0": models}
+    )
+
+    async def answer(call: HandlerCall) -> dict[str, Any]:
+        return SUCCESS
+
+    handler = create_arvo_event_handler(
+        contract=contract, executionunits=2, handler={"1.0.0": answer, "2.0.0": answer}
+    )
+    (told,) = (await handler.execute(world.request(dataschema=dataschema))).events
+    assert told.dataschema == "#/calc/add/1.0.0"
+    assert caplog.text == ""
 
 
 async def test_what_is_no_event_is_refused(world: Any) -> None:
