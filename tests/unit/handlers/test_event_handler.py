@@ -142,6 +142,33 @@ async def test_a_parent_id_is_verbatim(world: Any) -> None:
     assert answer.parentid == "ä b%"
 
 
+async def test_what_an_answer_takes_of_its_request_is_verbatim(world: Any) -> None:
+    """Encoded once more, the subject would be another workflow's and the address nobody's."""
+    request = world.request(subject="a%20b", source="com/%C3%A9")
+    (answer,) = (await answering(world, SUCCESS).execute(request)).events
+    assert (answer.subject, answer.to) == ("a%20b", "com/%C3%A9")
+    request = world.request(subject="a%20b", source="com/%C3%A9", redirectto="back%20here")
+    (answer,) = (await answering(world, SUCCESS).execute(request)).events
+    assert answer.to == "back%20here"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"to": ""},
+        {"redirectto": ""},
+        {"domain": [""]},
+        {"extensions": {"id": "mine"}},
+        {"__extensions": {"id": "mine"}},
+        {"parentid": "mine"},
+        {"subject": "mine"},
+    ],
+)
+async def test_empty_texts_and_fields_that_are_the_handlers_are_refused(world: Any, more: Any) -> None:
+    with pytest.raises(ContractViolation):
+        await answering(world, {**SUCCESS, **more}).execute(world.request())
+
+
 async def test_ids_are_those_of_the_published_rule_and_the_same_at_a_redelivery(world: Any) -> None:
     handler = answering(world, SUCCESS, SUCCESS, {**SUCCESS, "domain": ["audit", None]})
     event = world.request()
