@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-matrix check format bench bench-typescript trials fuzz-xstate mutants clean
+.PHONY: demo test test-matrix check format bench bench-typescript trials fuzz-xstate interop mutants clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -69,6 +69,13 @@ fuzz-xstate: $(VENV)/.run ## by hand, with Node and npm: random charts here and 
 	mkdir -p out/xstate
 	npm install --silent --no-save --no-audit --no-fund --prefix out/xstate xstate@5.33.3
 	$(BIN)/python -m tools.fuzz_xstate out/xstate --charts $(CHARTS)
+
+ARVO ?= arvo-event-handler@3.0.25
+
+interop: $(VENV)/.run ## by hand, with Node and npm: workflows whose handlers run partly here, partly in the TypeScript system
+	mkdir -p out/interop
+	npm install --silent --no-save --no-audit --no-fund --prefix out/interop $(ARVO)
+	$(BIN)/python -m tools.interop out/interop
 
 clean:
 	rm -rf $(VENV) dist build out

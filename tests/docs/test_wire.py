@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from tools.interop.scenarios import SCENARIOS
 
 from pyarvo.events import ID_NAMESPACE, derived_id
 
@@ -28,3 +29,7 @@ def test_a_published_id_follows_the_rule_and_is_ours(text: str, id: str) -> None
     assert str(uuid.uuid5(ID_NAMESPACE, text)) == id
     names = ("handler", "subject", "source", "id", "type", "domain", "n")
     assert derived_id(**dict(zip(names, parts, strict=True))) == id
+
+
+def test_it_says_how_many_scenarios_are_played() -> None:
+    assert f"plays {len(SCENARIOS)} scenarios" in PAGE

@@ -50,7 +50,7 @@ def parse_dataschema(text: str) -> tuple[str, str] | None:
     Split a `dataschema`.
 
     Returns:
-        Contract URI and version; None when the last segment is no version.
+        Contract URI, empty when there is none, and version; None when the last segment is no version.
     """
-    uri, slash, version = text.rpartition("/")
-    return (uri, version) if slash and is_version(version) else None
+    uri, _, version = text.rpartition("/")
+    return (uri, version) if is_version(version) else None

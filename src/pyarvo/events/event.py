@@ -16,12 +16,12 @@ from pyarvo.errors import InvalidEvent
 from pyarvo.events.json_text import (
     BIG_INTEGER,
     MAX_INTEGER,
-    PLAIN,
+    WITH_FLOATS,
     classify,
-    encode,
     find_fault,
+    in_js_order,
     js_integers,
-    js_numbers,
+    js_text,
 )
 from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name
 from pyarvo.events.uri import is_uri
@@ -44,8 +44,6 @@ _TIME = re.compile(
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 )
 _EXTENSION_KEY = re.compile(r"[a-z0-9]+")
-# JavaScript lists the keys of an object that are array indexes first, in numeric order.
-_ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 _decode = msgspec.json.Decoder().decode
 _copied = methodcaller("__copy__")  # what copy.copy() comes to, without its search for it
 
@@ -222,7 +220,7 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """
-        Return the wire text: compact, keys in the order of the wire, numbers printed as JavaScript prints them.
+        Return the wire text: compact, keys in the order of the wire, those of `data` and numbers as JavaScript prints them.
 
         Raises:
             InvalidEvent: `data` was changed since, and is not JSON any more.
@@ -230,21 +228,19 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
         kind = classify(self.data)
         if not kind:
             _raise_fault(self.data, "data")
-        wire = self.to_dict()
-        if kind == PLAIN and type(self.executionunits) is not float and not self.extensions:
-            return encode(wire).decode()
-        return encode(js_numbers(wire)).decode()
+        if type(self.executionunits) is float or self.extensions:
+            kind = WITH_FLOATS
+        return js_text(self.to_dict(), kind).decode()
 
 
 def _with_extensions(wire: dict[str, Any], extensions: dict[str, Any]) -> dict[str, Any]:
     """Put custom extensions where JavaScript puts them: after `time`, array indexes before everything."""
-    indexes = sorted((key for key in extensions if _is_array_index(key)), key=int)
-    ordered = {key: extensions[key] for key in indexes}
+    ordered: dict[str, Any] = {}
     for key, value in wire.items():
         if key == "to":
             ordered |= extensions
         ordered[key] = value
-    return ordered
+    return {key: ordered[key] for key in in_js_order(ordered)}
 
 
 def _check_text(field: str, value: object) -> None:
@@ -309,10 +305,6 @@ def _raise_fault(value: object, field: str) -> None:
     """Raise for the first place where *value* is not JSON, if there is one."""
     if fault := find_fault(value, field):
         raise InvalidEvent(*fault)
-
-
-def _is_array_index(key: str) -> bool:
-    return _ARRAY_INDEX.fullmatch(key) is not None and int(key) < 2**32 - 1
 
 
 def with_known(event: ArvoEvent, **fields: Any) -> ArvoEvent:

@@ -2,11 +2,13 @@
 JSON as JavaScript writes it, so that both systems print the same bytes for the same event.
 
 Strings are msgspec's, which escape exactly what `JSON.stringify` escapes. Numbers need care: JavaScript has
-only doubles, prints 1.0 as 1 and 1e21 as 1e+21, and cannot hold every integer beyond 2^53 - 1.
+only doubles, prints 1.0 as 1 and 1e21 as 1e+21, and cannot hold every integer beyond 2^53 - 1. So do keys: it lists
+those that are array indexes first.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from math import isfinite
 from typing import Any, Final, cast
@@ -24,10 +26,12 @@ __all__ = [
     "classify",
     "encode",
     "find_fault",
+    "in_js_order",
     "is_json",
     "js_integers",
     "js_number",
     "js_numbers",
+    "js_text",
 ]
 
 MAX_DEPTH: Final = 200
@@ -46,12 +50,49 @@ BIG_INTEGER: Final = f"integers beyond {MAX_INTEGER:,} (2^53 - 1) are not exact 
 _KEY_LENGTH = 40
 _PATH_LENGTH = 200
 
+_ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+_MOST_INDEX = 2**32 - 2
+# Such a key in JSON text; inside of a string the quotes are escaped.
+_INDEX_KEY = re.compile(rb'"(?:0|[1-9][0-9]{0,9})":')
+
 # orjson goes 254 levels down; what stands in so many lists is refused when it has more than `MAX_DEPTH` itself.
 _LEVELS_LEFT: Final = 254 - MAX_DEPTH
 _STRICT: Final = orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 encode = msgspec.json.Encoder().encode
 """JSON bytes, compact; right for values without floats (see `js_numbers`)."""
+
+
+def js_text(value: dict[str, Any], kind: int) -> bytes:
+    """
+    Return the JSON bytes that JavaScript writes.
+
+    Args:
+        value: A JSON object.
+
+        kind: What `classify` says of it.
+    """
+    text = encode(js_numbers(value) if kind == WITH_FLOATS else value)
+    # Objects that have such keys are rare, and a look at the text costs a fraction of a look at every key.
+    return text if _INDEX_KEY.search(text) is None else encode(_in_js_order(js_numbers(value)))
+
+
+def in_js_order(keys: Iterable[str]) -> list[str]:
+    """Sort *keys* as JavaScript lists them: array indexes by number, then the others as they come."""
+    return sorted(keys, key=lambda key: int(key) if _is_array_index(key) else _MOST_INDEX + 1)
+
+
+def _in_js_order(value: Any) -> Any:
+    if type(value) is dict:
+        written = cast("dict[str, Any]", value)
+        return {key: _in_js_order(written[key]) for key in in_js_order(written)}
+    if type(value) is list:
+        return [_in_js_order(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _is_array_index(key: str) -> bool:
+    return _ARRAY_INDEX.fullmatch(key) is not None and int(key) <= _MOST_INDEX
 
 
 def classify(value: dict[str, Any] | list[Any], depth: int = 1) -> int:

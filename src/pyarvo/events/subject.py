@@ -16,7 +16,7 @@ import msgspec
 from pyarvo.errors import InvalidSubject
 from pyarvo.events.dataschema import WILDCARD_VERSION, is_version
 from pyarvo.events.ids import new_id
-from pyarvo.events.json_text import WITH_FLOATS, classify, encode, find_fault, js_numbers
+from pyarvo.events.json_text import classify, find_fault, js_text
 from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name
 from pyarvo.events.packed import Unpackable, pack, unpack
 from pyarvo.events.short_cache import cached_if_short
@@ -103,7 +103,7 @@ class ArvoOrchestrationSubject:
     @staticmethod
     def create(content: Mapping[str, Any]) -> str:
         """
-        Encode the content of a subject as it is; unknown keys and the order of keys stay.
+        Encode the content of a subject as it is; unknown keys and the order of keys stay, as far as JavaScript keeps it.
 
         Raises:
             InvalidSubject: The content breaks a rule, or has more than 64 KiB as JSON.
@@ -113,7 +113,7 @@ class ArvoOrchestrationSubject:
         kind = classify(plain)
         if not kind and (fault := find_fault(plain, "content")):
             raise InvalidSubject(*fault)
-        raw = encode(js_numbers(plain) if kind == WITH_FLOATS else plain)
+        raw = js_text(plain, kind)
         if len(raw) > INFLATED_LIMIT:
             raise InvalidSubject("subject", f"has more than {INFLATED_LIMIT:,} bytes of content")
         return pack(raw)

@@ -154,7 +154,7 @@ class ArvoEventHandler:
             _log.warning("%s: event %s names no version, the latest is taken", self.source, event.id)
             return self.contract.version("latest")
         uri, version = schema
-        if uri != self.contract.uri:
+        if uri and uri != self.contract.uri:
             raise ContractViolation(
                 f"the event is of {uri}, {self.contract.uri} is expected", metadata=metadata
             )

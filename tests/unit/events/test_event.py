@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pyarvo.errors import InvalidEvent
 from pyarvo.events import ARVO_CONTENT_TYPE, ArvoEvent, create_arvo_event
+from pyarvo.events.json_text import in_js_order
 
 VECTORS: Any = json.loads((Path(__file__).parents[2] / "vectors" / "events.json").read_text())
 NUMBERS: Any = json.loads((Path(__file__).parents[2] / "vectors" / "numbers.json").read_text())
@@ -27,8 +28,8 @@ WIRE_ORDER = (
 FOREIGN = (
     '{"id":"08c41521","source":"arvo.orc.agent.simple","specversion":"1.0","type":"arvo.orc.agent.simple.done",'
     '"subject":"eJw9jtEK","datacontenttype":"application/cloudevents+json;charset=UTF-8;profile=arvo",'
-    '"dataschema":"#/org/amas/agent/simple/1.0.0","data":{"z":1,"a":[0.1,1e+21,1e-7,100000000000000000000,0],'
-    '"2":"\\u0001\\b\\f\\n\\r\\t\\"\\\\/\x7f\u2028é😀","1":null},"time":"2025-12-13T20:03:48.808+00:00",'
+    '"dataschema":"#/org/amas/agent/simple/1.0.0","data":{"1":null,'
+    '"2":"\\u0001\\b\\f\\n\\r\\t\\"\\\\/\x7f\u2028é😀","z":1,"a":[0.1,1e+21,1e-7,100000000000000000000,0]},"time":"2025-12-13T20:03:48.808+00:00",'
     '"to":"test.test.test","accesscontrol":null,"redirectto":"arvo.orc.agent.simple","executionunits":61.5,'
     '"traceparent":null,"tracestate":null,"parentid":"a b%é","domain":null}'
 )
@@ -78,7 +79,7 @@ def test_foreign_text_round_trips_byte_for_byte() -> None:
     read = ArvoEvent.from_json(FOREIGN)
     assert read.to_json() == FOREIGN
     assert ArvoEvent.from_json(FOREIGN.encode()) == read
-    assert list(read.data) == ["z", "a", "2", "1"]
+    assert list(read.data) == ["1", "2", "z", "a"]
 
 
 @pytest.mark.parametrize("text", [text for _, text in NUMBERS[:80]])
@@ -197,7 +198,7 @@ def test_any_event_round_trips(**fields: Any) -> None:
     read = ArvoEvent.from_json(text)
     assert read == made
     assert read.to_json() == text
-    assert list(json.loads(text)["data"]) == list(made.data)
+    assert list(json.loads(text)["data"]) == in_js_order(made.data)
     assert ArvoEvent.from_dict(made.to_dict()) == made
 
 
@@ -207,6 +208,21 @@ def test_wire_order_with_custom_extensions() -> None:
     assert list(made.to_dict()) == ["2", "10", *WIRE_ORDER[:9], "zone", "alpha", "007", *WIRE_ORDER[9:]]
     assert made.to_json() == compact(made.to_dict())
     assert ArvoEvent.from_json(made.to_json()) == made
+
+
+def test_keys_of_data_stand_where_javascript_puts_them() -> None:
+    text = event(
+        data={"b": {"b": 1, "10": [{"x": 1, "9": 0.5, "01": 0}], "9": 2}, "1.5": 0, "4294967295": 0, "0": 0}
+    ).to_json()
+    # Array indexes first, in numeric order; "01", "1.5" and 2^32 - 1 are none.
+    data = '{"0":0,"b":{"9":2,"10":[{"9":0.5,"x":1,"01":0}],"b":1},"1.5":0,"4294967295":0}'
+    assert f'"data":{data},' in text
+    assert ArvoEvent.from_json(text).to_json() == text
+
+
+def test_keys_and_texts_that_only_look_like_array_indexes_stay() -> None:
+    data = {"b": '{"1":2}', '"1': 1, "a": "1", "\\1": ":"}
+    assert f'"data":{compact(data)},' in event(data=data).to_json()
 
 
 def test_extensions_that_are_named_like_a_field_of_the_class() -> None:

@@ -93,6 +93,11 @@ def test_unknown_keys_and_their_order_are_kept() -> None:
     assert '"later":[1,{"x":null}]' in raw
 
 
+def test_keys_of_meta_stand_where_javascript_puts_them() -> None:
+    made = ArvoOrchestrationSubject.create({**CONTENT, "meta": {"b": "2", "10": "", "9": ""}})
+    assert zlib.decompress(base64.b64decode(made)).decode().endswith('"meta":{"9":"","10":"","b":"2"}}')
+
+
 @pytest.mark.parametrize("subject", [None, 5, b"eJw=", [], {}, object()])
 def test_what_is_no_text_is_no_subject(subject: Any) -> None:
     assert not ArvoOrchestrationSubject.is_valid(subject)

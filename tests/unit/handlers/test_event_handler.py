@@ -142,6 +142,33 @@ async def test_a_parent_id_is_verbatim(world: Any) -> None:
     assert answer.parentid == "ä b%"
 
 
+async def test_what_an_answer_takes_of_its_request_is_verbatim(world: Any) -> None:
+    """Encoded once more, the subject would be another workflow's and the address nobody's."""
+    request = world.request(subject="a%20b", source="com/%C3%A9")
+    (answer,) = (await answering(world, SUCCESS).execute(request)).events
+    assert (answer.subject, answer.to) == ("a%20b", "com/%C3%A9")
+    request = world.request(subject="a%20b", source="com/%C3%A9", redirectto="back%20here")
+    (answer,) = (await answering(world, SUCCESS).execute(request)).events
+    assert answer.to == "back%20here"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"to": ""},
+        {"redirectto": ""},
+        {"domain": [""]},
+        {"extensions": {"id": "mine"}},
+        {"__extensions": {"id": "mine"}},
+        {"parentid": "mine"},
+        {"subject": "mine"},
+    ],
+)
+async def test_empty_texts_and_fields_that_are_the_handlers_are_refused(world: Any, more: Any) -> None:
+    with pytest.raises(ContractViolation):
+        await answering(world, {**SUCCESS, **more}).execute(world.request())
+
+
 async def test_ids_are_those_of_the_published_rule_and_the_same_at_a_redelivery(world: Any) -> None:
     handler = answering(world, SUCCESS, SUCCESS, {**SUCCESS, "domain": ["audit", None]})
     event = world.request()
@@ -312,6 +339,7 @@ async def test_a_violation_is_raised(world: Any) -> None:
         ({"dataschema": "#/calc/other/1.0.0"}, ContractViolation),
         ({"dataschema": "#/calc/add/7.0.0"}, ConfigViolation),
         ({"dataschema": "#/calc/add/0.0.0"}, ConfigViolation),
+        ({"dataschema": "7.0.0"}, ConfigViolation),
         ({"data": {"a": "x"}}, ContractViolation),
         ({"data": {}}, ContractViolation),
     ],
@@ -330,6 +358,27 @@ async def test_without_a_version_the_latest_is_taken(
     (answer,) = (await answering(world, SUCCESS).execute(world.request(dataschema=dataschema))).events
     assert answer.dataschema == "#/calc/add/1.0.0"
     assert "the latest is taken" in caplog.text
+
+
+@pytest.mark.parametrize("dataschema", ["1.0.0", "/1.0.0"])
+async def test_a_version_without_a_contract_is_that_version(
+    world: Any, dataschema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first,) = world.add.versions.values()
+    models: Any = {"accepts": first.accepts.schema, "emits": first.emits}
+    contract = create_arvo_contract(
+        uri=world.add.uri, type=world.add.type, versions={"1.0.0": models, "2.0.0": models}
+    )
+
+    async def answer(call: HandlerCall) -> dict[str, Any]:
+        return SUCCESS
+
+    handler = create_arvo_event_handler(
+        contract=contract, executionunits=2, handler={"1.0.0": answer, "2.0.0": answer}
+    )
+    (told,) = (await handler.execute(world.request(dataschema=dataschema))).events
+    assert told.dataschema == "#/calc/add/1.0.0"
+    assert caplog.text == ""
 
 
 async def test_what_is_no_event_is_refused(world: Any) -> None:

@@ -199,6 +199,12 @@ async def test_a_completion_can_be_shaped_by_its_output(world: Any, memory: Any)
     assert all(event.data == {"total": 1} for event in answers)
 
 
+async def test_a_completion_without_a_domain_is_sent_all_the_same(world: Any, memory: Any) -> None:
+    script = Script({"output": {"total": 1, "__domain": []}})
+    (done,) = (await resumable(world, memory, script).execute(world.init())).events
+    assert (done.type, done.domain) == ("arvo.orc.job.done", None)
+
+
 async def test_a_completion_that_is_sent_as_a_service_event_expects_no_answer(
     world: Any, memory: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,28 @@ def test_a_snapshot_has_the_shape_that_xstate_persists() -> None:
         "error": None,
         "children": {},
     }
+
+
+def test_history_is_read_back_also_where_the_machines_id_has_dots() -> None:
+    """XState takes the dots for steps into the machine, finds no such state, and forgets the history."""
+    machine = Machine(
+        {
+            "id": "arvo.orc.order",
+            "initial": "a",
+            "states": {
+                "a": {
+                    "initial": "x",
+                    "states": {"x": {"on": {"NEXT": "y"}}, "y": {}, "h": {"type": "history"}},
+                    "on": {"OUT": "b"},
+                },
+                "b": {"on": {"BACK": "a.h"}},
+            },
+        }
+    )
+    snapshot = step(machine, None).snapshot
+    for event in ("NEXT", "OUT", "BACK"):
+        snapshot = step(machine, json.loads(json.dumps(snapshot)), event).snapshot
+    assert snapshot["value"] == {"a": "y"}
 
 
 @pytest.mark.parametrize(
