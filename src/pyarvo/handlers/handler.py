@@ -16,7 +16,8 @@ from pyarvo.errors import (
     ViolationError,
 )
 from pyarvo.events import ArvoDomain, ArvoEvent, parse_dataschema
-from pyarvo.handlers.call import CallDomain, HandlerCall, caller_cancelled, check_contract, check_functions
+from pyarvo.handlers.call import CallDomain, HandlerCall, check_contract, check_functions
+from pyarvo.handlers.cancellation import caller_cancelled
 from pyarvo.handlers.emission import (
     Emission,
     Outbox,

@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from pyarvo.errors import LeaseLost, TransactionCause, TransactionViolation
-from pyarvo.handlers.call import until_over
+from pyarvo.handlers.cancellation import until_over
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -36,7 +36,7 @@ from pyarvo.events import ArvoEvent
 from pyarvo.events.ids import event_key
 from pyarvo.events.subject import ParsedSubject, parse_subject
 from pyarvo.events.uri import is_uri
-from pyarvo.handlers.call import caller_cancelled, until_over
+from pyarvo.handlers.cancellation import caller_cancelled, until_over
 from pyarvo.handlers.emission import ErrorData
 from pyarvo.handlers.observed import tell_failure
 from pyarvo.handlers.renewal import while_renewed
