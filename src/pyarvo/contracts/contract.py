@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pyarvo.contracts.version import ORCHESTRATOR_CONTRACT, EventSchema, VersionedArvoContract
 from pyarvo.errors import InvalidContract
 from pyarvo.events.dataschema import WILDCARD_VERSION, is_version, version_key
-from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name
+from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name, plain_text
 from pyarvo.events.uri import is_uri
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "create_simple_arvo_contract",
     "is_model",
     "is_text",
-    "plain",
 ]
 
 RESERVED_PREFIX = "arvo.orc"
@@ -196,7 +195,7 @@ def create_simple_arvo_contract(
     """
     if not is_text(type):
         raise InvalidContract("type", f"{type!r} {TYPE_RULE}")
-    type = plain(type)
+    type = plain_text(type)
     check_versions(versions, "accepts", "emits")
     return create_arvo_contract(
         uri=uri,
@@ -249,11 +248,6 @@ def is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def plain(text: str) -> str:
-    """*text*, also of a member of an enumeration of texts: it is written into types, subjects and events."""
-    return str.__str__(text)
-
-
 def build_contract(
     *,
     uri: str,
@@ -279,17 +273,17 @@ def build_contract(
         raise InvalidContract("description", "must be text")
     if not versions:
         raise InvalidContract("versions", "must hold at least one")
-    uri, type, domain = plain(uri), plain(type), None if domain is None else plain(domain)
+    uri, type, domain = plain_text(uri), plain_text(type), plain_text(domain)
     frozen = MappingProxyType(check_metadata(metadata))
     built: dict[str, VersionedArvoContract] = {}
     for given, parts in versions.items():
         _check_version(given, parts)
-        version = plain(given)
+        version = plain_text(given)
         built[version] = VersionedArvoContract(
             uri=uri,
             version=version,
             accepts=EventSchema(type, parts["accepts"]),
-            emits=MappingProxyType({plain(emit): model for emit, model in parts["emits"].items()}),
+            emits=MappingProxyType({plain_text(emit): model for emit, model in parts["emits"].items()}),
             description=description,
             metadata=frozen,
             domain=domain,

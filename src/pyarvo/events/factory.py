@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, cast
 
 from pyarvo.errors import InvalidEvent
 from pyarvo.events.event import ARVO_CONTENT_TYPE, ArvoEvent
 from pyarvo.events.ids import create_arvo_event_id, new_id, utc_timestamp
+from pyarvo.events.names import plain_text
 from pyarvo.events.uri import encode_uri
 from pyarvo.telemetry import active_trace
 
 __all__ = ["JS_SPACE", "EventId", "IdChoice", "create_arvo_event"]
-
-T = TypeVar("T")
 
 # What JavaScript's trim() takes away, which is not what str.strip() does.
 JS_SPACE = (
@@ -103,7 +102,7 @@ def create_arvo_event(
     return ArvoEvent(
         id=_make_id(id),
         source=_encoded("source", source),
-        type=_plain(type),
+        type=plain_text(type),
         subject=_encoded("subject", subject),
         datacontenttype=datacontenttype,
         dataschema=None if dataschema is None else _encoded("dataschema", dataschema),
@@ -116,7 +115,7 @@ def create_arvo_event(
         traceparent=traceparent,
         tracestate=tracestate,
         parentid=None if parentid is None else _encoded("parentid", parentid),
-        domain=_plain(domain),
+        domain=plain_text(domain),
         extensions=_extensions(extensions) if extensions else {},
     )
 
@@ -125,7 +124,7 @@ def _make_id(id: EventId | None) -> str:
     if id is None:
         return new_id()
     if isinstance(id, str):
-        return _plain(id)
+        return plain_text(id)
     match id:
         case {"deduplication": "DEVELOPER_MANAGED" | "ARVO_MANAGED" as way, "value": str(value)}:
             value = value.strip(JS_SPACE)
@@ -142,11 +141,6 @@ def _extensions(extensions: object) -> dict[str, Any]:
     if not isinstance(extensions, Mapping):
         raise InvalidEvent("extensions", "must be a mapping")
     return dict(cast("Mapping[str, Any]", extensions))
-
-
-def _plain(value: T) -> T | str:
-    """*value*, as plain text where it is a member of an enumeration of texts."""
-    return str.__str__(value) if isinstance(value, str) else value
 
 
 def _encoded(field: str, value: str) -> str:

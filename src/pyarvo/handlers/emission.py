@@ -16,7 +16,7 @@ from pyarvo.events.event import known_event
 from pyarvo.events.factory import JS_SPACE
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
 from pyarvo.events.json_text import MAX_INTEGER
-from pyarvo.events.names import DOMAIN_RULE, is_domain
+from pyarvo.events.names import DOMAIN_RULE, is_domain, plain_text
 from pyarvo.events.uri import encode_uri
 from pyarvo.handlers.observed import emitted_trace
 
@@ -128,15 +128,10 @@ def read_emission(raw: object) -> Asked:
 
 
 def _without_enums(asked: Asked) -> Asked:
-    """Events hold plain text; members of a `StrEnum`, which type checkers take for text, become that."""
-    fields = {name: _plain_text(getattr(asked, name)) for name in Asked.__struct_fields__}
+    fields: dict[str, Any] = {name: plain_text(getattr(asked, name)) for name in Asked.__struct_fields__}
     if isinstance(asked.domain, list):
-        fields["domain"] = [_plain_text(domain) for domain in asked.domain]
+        fields["domain"] = [plain_text(domain) for domain in asked.domain]
     return Asked(**fields)
-
-
-def _plain_text(value: Any) -> Any:
-    return str.__str__(value) if isinstance(value, str) else value
 
 
 def read_domains(
@@ -167,7 +162,7 @@ def read_domains(
             raise ConfigViolation(
                 f"default_event_emission_domains: {kind!r} must be a list of domains (each {DOMAIN_RULE}, or None)"
             )
-    return {**defaults, **{kind: [*map(_plain_text, domains)] for kind, domains in (given or {}).items()}}
+    return {**defaults, **{kind: [*map(plain_text, domains)] for kind, domains in (given or {}).items()}}
 
 
 def check_executionunits(units: float) -> float:
