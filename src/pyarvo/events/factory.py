@@ -12,7 +12,7 @@ from pyarvo.events.names import plain_text
 from pyarvo.events.uri import encode_uri
 from pyarvo.telemetry import active_trace
 
-__all__ = ["JS_SPACE", "EventId", "IdChoice", "create_arvo_event"]
+__all__ = ["JS_SPACE", "EventId", "IdChoice", "create_arvo_event", "encoded_field"]
 
 # What JavaScript's trim() takes away, which is not what str.strip() does.
 JS_SPACE = (
@@ -101,20 +101,20 @@ def create_arvo_event(
         tracestate = state if tracestate is None else tracestate
     return ArvoEvent(
         id=_make_id(id),
-        source=_encoded("source", source),
+        source=encoded_field("source", source),
         type=plain_text(type),
-        subject=_encoded("subject", subject),
+        subject=encoded_field("subject", subject),
         datacontenttype=datacontenttype,
-        dataschema=None if dataschema is None else _encoded("dataschema", dataschema),
+        dataschema=None if dataschema is None else encoded_field("dataschema", dataschema),
         data=data,
         time=utc_timestamp() if time is None else time,
-        to=_encoded("type", type) if to is None else _encoded("to", to),
+        to=encoded_field("type", type) if to is None else encoded_field("to", to),
         accesscontrol=accesscontrol,
-        redirectto=None if redirectto is None else _encoded("redirectto", redirectto),
+        redirectto=None if redirectto is None else encoded_field("redirectto", redirectto),
         executionunits=executionunits,
         traceparent=traceparent,
         tracestate=tracestate,
-        parentid=None if parentid is None else _encoded("parentid", parentid),
+        parentid=None if parentid is None else encoded_field("parentid", parentid),
         domain=plain_text(domain),
         extensions=_extensions(extensions) if extensions else {},
     )
@@ -143,7 +143,13 @@ def _extensions(extensions: object) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", extensions))
 
 
-def _encoded(field: str, value: str) -> str:
+def encoded_field(field: str, value: str) -> str:
+    """
+    Return *value* as the URI field *field* holds it.
+
+    Raises:
+        InvalidEvent: It is not text, or holds half of a surrogate pair.
+    """
     try:
         return encode_uri(str.__str__(value))
     except (TypeError, UnicodeEncodeError) as error:

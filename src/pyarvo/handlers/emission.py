@@ -13,11 +13,10 @@ from pyarvo.errors import ConfigViolation, InvalidEvent
 from pyarvo.events import ArvoEvent, EventId
 from pyarvo.events.domain import resolve_domain
 from pyarvo.events.event import known_event
-from pyarvo.events.factory import JS_SPACE
+from pyarvo.events.factory import JS_SPACE, encoded_field
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
 from pyarvo.events.json_text import MAX_INTEGER
 from pyarvo.events.names import DOMAIN_RULE, is_domain, plain_text
-from pyarvo.events.uri import encode_uri
 from pyarvo.handlers.observed import emitted_trace
 
 __all__ = [
@@ -279,14 +278,14 @@ class Outbox:
                     dataschema=route.dataschema,
                     data=data,
                     time=asked.time or utc_timestamp(),
-                    to=to if asked.to is None else _encoded("to", asked.to),
+                    to=to if asked.to is None else encoded_field("to", asked.to),
                     accesscontrol=consumed.accesscontrol
                     if asked.accesscontrol is None
                     else asked.accesscontrol,
                     redirectto=(
                         route.redirectto
                         if asked.redirectto is None
-                        else _encoded("redirectto", asked.redirectto)
+                        else encoded_field("redirectto", asked.redirectto)
                     ),
                     executionunits=self._executionunits
                     if asked.executionunits is None
@@ -363,10 +362,3 @@ def _chosen_id(choice: str | dict[str, Any], derived: str) -> str:
             return create_arvo_event_id(value, uuid=derived) if value else derived
         case _:
             raise InvalidEvent("id", "deduplication must be 'DEVELOPER_MANAGED' or 'ARVO_MANAGED'")
-
-
-def _encoded(field: str, text: str) -> str:
-    try:
-        return encode_uri(text)
-    except UnicodeEncodeError as error:
-        raise InvalidEvent(field, "must be Unicode text") from error
