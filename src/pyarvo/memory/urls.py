@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 
-__all__ = ["GROUP", "check_url", "is_built_in", "open_memory", "parse_url"]
+__all__ = ["GROUP", "check_url", "is_built_in", "module_of", "open_memory", "parse_url"]
 
 GROUP: Final = "pyarvo.memory"
 
@@ -67,6 +67,11 @@ def check_url(url: str) -> None:
 def is_built_in(url: str) -> bool:
     """Whether the memory of *url* is one of pyarvo's own, which take every option of `MemoryOptions`."""
     return url.partition("://")[0].lower() in _BUILT_IN
+
+
+def module_of(scheme: str) -> str:
+    """The module of the memory with the built-in *scheme*."""
+    return _BUILT_IN[scheme].partition(":")[0]
 
 
 def parse_url(url: str) -> tuple[str, dict[str, str]]:
