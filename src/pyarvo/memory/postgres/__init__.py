@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, Literal, Unpack, cast, get_args
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 try:
     import asyncpg
@@ -15,22 +14,20 @@ from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.options import MemoryOptions, OptionFields, check_number, check_source, from_text
 from pyarvo.memory.postgres.backend import PostgresBackend
-from pyarvo.memory.postgres.connections import CONNECT_S, Connection, GivenPool, Lender, OwnConnections, Pool
+from pyarvo.memory.postgres.connections import (
+    CONNECT_S,
+    Connection,
+    GivenPool,
+    Lender,
+    OwnConnections,
+    Pool,
+    split_options,
+)
 from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name, migrate, migration_sql
 
 __all__ = ["SCHEMA_VERSION", "Pooler", "PostgresMachineMemory", "migration_sql", "open_postgres"]
 
 Pooler = Literal["none", "transaction"]
-
-# Options of a URL that are the driver's; they say how to connect, and nothing about the memory.
-_DRIVER: Final = frozenset(
-    {
-        *("host", "port", "user", "password", "passfile", "service", "target_session_attrs"),
-        *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", "sslnegotiation"),
-        *("ssl_min_protocol_version", "ssl_max_protocol_version"),
-    }
-)
-
 
 _SSL_MODES: Final = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 
@@ -100,11 +97,8 @@ class PostgresMachineMemory(LeasedMemory):
 
 def open_postgres(url: str, **options: Any) -> PostgresMachineMemory:
     """The factory of `postgresql://`; the driver's options among *options* go to the driver."""
-    driver = {name: value for name, value in options.items() if name in _DRIVER}
-    rest: Mapping[str, Any] = {name: value for name, value in options.items() if name not in _DRIVER}
-    if driver:
-        url = f"{url}{'&' if '?' in url else '?'}{urlencode(driver)}"
-    return PostgresMachineMemory(url, **rest)
+    dsn, rest = split_options(url, options)
+    return PostgresMachineMemory(dsn, **rest)
 
 
 def _checked_url(url: str) -> str:
