@@ -41,7 +41,7 @@ from __future__ import annotations
 from copy import copy
 from enum import StrEnum
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -357,9 +357,6 @@ class EventConsumed(NotApplied):
     def __init__(self, step: Step, *, id: str | None = None, operation: str | None = None) -> None:
         super().__init__(f"the event was consumed at version {step.version}", id=id, operation=operation)
         self.step = step
-
-
-ViolationType = Literal["Contract", "Config", "Execution", "OrchestratorTransaction"]
 
 
 class ViolationError(ArvoError):

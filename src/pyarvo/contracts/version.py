@@ -18,7 +18,7 @@ from pyarvo.events.json_text import classify, encode, find_fault, is_json
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaMode
 
-__all__ = ["EventSchema", "VersionedArvoContract"]
+__all__ = ["ORCHESTRATOR_CONTRACT", "EventSchema", "VersionedArvoContract"]
 
 ORCHESTRATOR_CONTRACT = "ArvoOrchestratorContract"
 

@@ -21,6 +21,7 @@ __all__ = [
     "LabelsOf",
     "MemoryOptions",
     "OptionFields",
+    "check_clock",
     "check_number",
     "check_source",
     "check_ttl",

@@ -23,7 +23,6 @@ RESERVED_ACTIONS = frozenset({"enqueueArvoEvent", "enqueue_arvo_event"})
 """Action names with a meaning of their own: `{"type": "enqueueArvoEvent", "params": event}`."""
 
 _OBJECT_KEYS = frozenset({"type", "params"})
-_DATA_ACTIONS = (Assign, Emit, EnqueueArvoEvent, Raise)
 
 
 @dataclass(slots=True)
