@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 RESERVED_PREFIX = "arvo.orc"
-"""Types that begin so are orchestrators'. There is no dot at its end: `arvo.orchid.x` is reserved too."""
+"""Types that begin like this are reserved for orchestrators. It has no dot at its end: `arvo.orchid.x` is reserved too."""
 
 
 class ContractVersion(TypedDict):
@@ -51,7 +51,7 @@ class SimpleContractVersion(TypedDict):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArvoContract:
     """
-    What a handler accepts and emits. Versions are isolated: nothing is assumed about their likeness.
+    What a handler accepts and emits. Versions are isolated: they need have nothing in common.
 
     Attributes:
         uri: Encoded URI, not empty; names the contract.
@@ -152,7 +152,7 @@ def create_arvo_contract(
     if check_metadata(metadata).get("contractType") == ORCHESTRATOR_CONTRACT:
         raise InvalidContract(
             "metadata.contractType",
-            f"{ORCHESTRATOR_CONTRACT!r} is what create_arvo_orchestrator_contract says",
+            f"{ORCHESTRATOR_CONTRACT!r} is set by create_arvo_orchestrator_contract only",
         )
     check_versions(versions, "accepts", "emits")
     for version, parts in versions.items():
@@ -231,10 +231,10 @@ def check_versions(versions: object, *parts: str) -> None:
 
 def check_metadata(metadata: object) -> dict[str, Any]:
     """
-    A copy of *metadata*; None is none.
+    A copy of *metadata*; empty for None.
 
     Raises:
-        InvalidContract: No mapping of names.
+        InvalidContract: It is not a mapping whose keys are text.
     """
     if metadata is None:
         return {}
@@ -302,7 +302,9 @@ def _check_version(version: str, parts: ContractVersion) -> None:
     if not is_version(version):
         raise InvalidContract("versions", f"{version!r} must be a version of the form 1.2.3")
     if version == WILDCARD_VERSION:
-        raise InvalidContract("versions", f"{WILDCARD_VERSION} means any version and cannot be one")
+        raise InvalidContract(
+            "versions", f"{WILDCARD_VERSION} means any version and cannot be a version of its own"
+        )
     _check_model(f"versions.{version}.accepts", parts["accepts"])
     for emit, model in parts["emits"].items():
         field = f"versions.{version}.emits.{emit}"
