@@ -61,7 +61,7 @@ class DeadLetterReason(StrEnum):
     """The handler raised something else."""
 
     RETRIES_EXHAUSTED = "retries_exhausted"
-    """The last attempt ended as the ones before: not executed, or its workflow is unknown."""
+    """The last attempt ended like those before it: not executed, or its workflow unknown."""
 
     DOMAIN_CALLBACK = "domain_callback"
     """The callback for events with a domain raised."""
