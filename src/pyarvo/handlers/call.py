@@ -140,10 +140,10 @@ def check_contract(contract: object, option: str) -> None:
 
 def check_functions(handler: object, contract: ArvoContract) -> None:
     """
-    Check that there are functions, that every one is async and belongs to a version.
+    Check that there is at least one function, and that each is async and belongs to a version.
 
     Raises:
-        ConfigViolation: It is not so.
+        ConfigViolation: One is not, or there is none.
     """
     if not isinstance(handler, Mapping) or not handler:
         raise ConfigViolation("handler: must map versions to async functions, at least one")

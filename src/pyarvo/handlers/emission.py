@@ -112,7 +112,7 @@ def read_emission(raw: object) -> Asked:
     Read what user code asked for.
 
     Raises:
-        InvalidEvent: It is no mapping, a field is unknown, missing or of another type.
+        InvalidEvent: It is not a mapping, or a field is unknown, missing or of another type.
     """
     try:
         asked = msgspec.convert(raw, Asked)
@@ -145,7 +145,7 @@ def read_domains(
         defaults: All kinds, and what holds for those that are not given.
 
     Raises:
-        ConfigViolation: A kind is unknown, or its domains are no list of domains.
+        ConfigViolation: A kind is unknown, or its domains are not a list of domains.
     """
     if given is not None and not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise ConfigViolation("default_event_emission_domains: must map kinds of events to lists of domains")
@@ -169,7 +169,7 @@ def check_executionunits(units: float) -> float:
     Check the option `executionunits`.
 
     Raises:
-        ConfigViolation: It is no number that an event may carry.
+        ConfigViolation: It is not a number that an event may carry.
     """
     if type(units) is int and abs(units) <= MAX_INTEGER:
         return units
