@@ -300,7 +300,7 @@ def _bind_assign(spec: Assign, params: Deferred, path: str) -> Action:
         changed = compute(run.context, run.event, params(run))
         if not isinstance(changed, Mapping):
             raise InvalidContext(
-                "context", f"the assign at {path} made no mapping but a {type(changed).__name__}"
+                "context", f"the assign at {path} returned a {type(changed).__name__}, not a mapping"
             )
         run.context = {**run.context, **changed}
         run.changes += 1
