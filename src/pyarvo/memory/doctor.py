@@ -76,7 +76,7 @@ async def examine(url: str) -> Sequence[Finding]:
     What there is to say of the store at *url*, setting by setting.
 
     Raises:
-        InvalidOption: It is no URL of a memory, or a memory does not take an option.
+        InvalidOption: It is not the URL of a memory, or the memory does not take an option.
         UnsupportedByBackend: Nobody knows the settings of such a store.
         MemoryUnavailable: The store could not be asked.
     """

@@ -79,7 +79,7 @@ def parse_url(url: str) -> tuple[str, dict[str, str]]:
     The scheme of a memory's URL in lower case, and the options that follow as `?name=value`.
 
     Raises:
-        InvalidOption: It is no URL of a memory.
+        InvalidOption: It is not the URL of a memory.
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise InvalidOption("url", f"must be text, is {type(url).__name__}")
@@ -89,7 +89,7 @@ def parse_url(url: str) -> tuple[str, dict[str, str]]:
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise InvalidOption("url", f"is none: {exc}") from exc
+        raise InvalidOption("url", f"is not valid: {exc}") from exc
     if parts.fragment:
         raise InvalidOption("url", "has a fragment (#...); write # as %23")
     try:

@@ -118,7 +118,7 @@ class Bucket:
         Raises:
             MemoryUnavailable: Server or bucket are not as they have to be (`transient` False), or do not answer.
             ForeignStore: The bucket holds something else.
-            StoreMissing: There is none, or nobody has taken it, and none may be made.
+            StoreMissing: There is none, or it is not marked as pyarvo's, and none may be made.
             SchemaTooNew: A newer pyarvo made it.
         """
         version = client.connected_server_version

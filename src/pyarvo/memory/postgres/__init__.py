@@ -106,7 +106,7 @@ def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise InvalidOption("url", "is no URL; write special characters of a password as %XX") from exc
+        raise InvalidOption("url", "is not a URL; write special characters of a password as %XX") from exc
     if parts.scheme not in {"postgresql", "postgres"}:
         raise InvalidOption("url", "must begin with postgresql://")
     if parts.fragment:
@@ -114,7 +114,7 @@ def _checked_url(url: str) -> str:
     for host in parts.netloc.rpartition("@")[2].split(","):
         port = host.rpartition("]")[2].partition(":")[2]
         if port and not (port.isdecimal() and 0 < int(port) < 65_536):
-            raise InvalidOption("url", "has a port that is no number from 1 to 65,535")
+            raise InvalidOption("url", "has a port that is not a number from 1 to 65,535")
     mode = dict(parse_qsl(parts.query)).get("sslmode", "prefer")
     if mode not in _SSL_MODES:
         raise InvalidOption("sslmode", f"must be one of {', '.join(sorted(_SSL_MODES))}")

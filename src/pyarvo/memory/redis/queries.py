@@ -164,4 +164,6 @@ def _id_in(fields: Sequence[bytes]) -> str:
     try:
         return fields[fields.index(b"id") + 1].decode()
     except ValueError as exc:
-        raise RecordCorrupt("a key with this memory's prefix is no instance; it was left as it is") from exc
+        raise RecordCorrupt(
+            "a key with this memory's prefix is not an instance; it was left as it is"
+        ) from exc
