@@ -3,7 +3,7 @@ Every error of the package, in one tree.
 
     ArvoError
     ├── InvalidEvent (ValueError)            a field of an event breaks a rule
-    ├── InvalidSubject (ValueError)          a string is no orchestration subject, or its content breaks a rule
+    ├── InvalidSubject (ValueError)          a string is not an orchestration subject, or its content breaks a rule
     ├── InvalidContract (ValueError)         a contract breaks a rule when it is made
     ├── InvalidOption (ValueError)           an option or a URL is out of bounds or unknown
     ├── InvalidContext (ValueError)          a machine's context is not JSON, or not what its model says; has `path`
@@ -41,7 +41,7 @@ from __future__ import annotations
 from copy import copy
 from enum import StrEnum
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ class InvalidEvent(ArvoError, ValueError):
 
 class InvalidSubject(ArvoError, ValueError):
     """
-    A string is no orchestration subject, or the content of one breaks a rule.
+    A string is not an orchestration subject, or its content breaks a rule.
 
     Attributes:
         field: Path inside the content ("execution.id"), "subject" for the string as a whole, or the event's field
@@ -357,9 +357,6 @@ class EventConsumed(NotApplied):
     def __init__(self, step: Step, *, id: str | None = None, operation: str | None = None) -> None:
         super().__init__(f"the event was consumed at version {step.version}", id=id, operation=operation)
         self.step = step
-
-
-ViolationType = Literal["Contract", "Config", "Execution", "OrchestratorTransaction"]
 
 
 class ViolationError(ArvoError):

@@ -771,7 +771,7 @@ BREAKS: tuple[Break, ...] = (
         SQLITE,
     ),
     Break(
-        "simple:_matches",
+        "backend:matches",
         "(what.status, labels.status),",
         "",
         ("test_q2_lists_narrow_by_orchestrator_version_status_and_parent",),
@@ -785,9 +785,9 @@ BREAKS: tuple[Break, ...] = (
         SQLITE,
     ),
     Break(
-        "simple:_matches",
-        "entry.updated_at >= what.updated_before",
-        "entry.updated_at > what.updated_before",
+        "backend:matches",
+        "stored.updated_at >= what.updated_before",
+        "stored.updated_at > what.updated_before",
         ("test_q3_lists_narrow_by_age_lease_and_deletion",),
         MEMORY,
     ),

@@ -31,10 +31,10 @@ def test_every_linked_page_is_there() -> None:
     assert [link for link in links if link.partition("/")[0] not in shipped] == []
 
 
-def test_the_commands_it_names_are_targets() -> None:
+def test_the_commands_for_contributors_are_targets() -> None:
     makefile = (README.parent / "Makefile").read_text()
-    named = re.findall(r"^make (\w+)", README.read_text(), re.MULTILINE)
-    assert len(named) >= 4
+    named = re.findall(r"^make ([\w-]+)", (README.parent / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(named) >= 8
     assert [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
 
 
@@ -50,6 +50,12 @@ def test_every_link_between_pages_is_there() -> None:
     ]
     assert len(links) > 30
     assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_index_names_every_page() -> None:
+    docs = README.parent / "docs"
+    named = set(re.findall(r"\]\(([\w/-]+\.md)\)", (docs / "README.md").read_text()))
+    assert named == {str(page.relative_to(docs)) for page in docs.rglob("*.md")} - {"README.md"}
 
 
 def test_it_says_how_many_orders_the_demo_has() -> None:

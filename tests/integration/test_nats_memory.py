@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from tests.integration.standing_still import assert_closes_beside_a_loop_that_stands_still
 from tests.servers.nats import nats_url
 
 from pyarvo.errors import (
@@ -676,16 +677,9 @@ async def test_closing_ends_the_connections_of_other_loops(server: str, bucket: 
 
 
 async def test_closing_does_not_wait_for_a_loop_that_stands_still(server: str, bucket: str) -> None:
-    memory = NatsMachineMemory(server, bucket=bucket, deadline_s=0.2)
-    await memory.ping()
-    closing = threading.Thread(target=asyncio.run, args=(memory.close(),), daemon=True)
-    closing.start()
-    closing.join(10)  # as who waits in a loop for a thread that closes
-    assert not closing.is_alive()
-    await asyncio.sleep(0)  # now this loop does its part
-    async with asyncio.timeout(5):
-        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0)
+    await assert_closes_beside_a_loop_that_stands_still(
+        NatsMachineMemory(server, bucket=bucket, deadline_s=0.2)
+    )
 
 
 async def test_it_connects_at_first_use_and_not_before(bucket: str) -> None:

@@ -16,6 +16,7 @@ from weakref import ref
 import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
+from tests.integration.standing_still import assert_closes_beside_a_loop_that_stands_still
 from tests.servers.redis import ask, keys_in, redis_url, stored
 
 from pyarvo.errors import (
@@ -198,16 +199,7 @@ async def test_a_client_passed_in_asks_for_hashes_in_its_protocol(url: str, prot
 
 
 async def test_closing_does_not_wait_for_a_loop_that_stands_still(url: str) -> None:
-    memory = RedisMachineMemory(url, deadline_s=0.2)
-    await memory.ping()
-    closing = threading.Thread(target=asyncio.run, args=(memory.close(),), daemon=True)
-    closing.start()
-    closing.join(10)  # as who waits in a loop for a thread that closes
-    assert not closing.is_alive()
-    await asyncio.sleep(0)  # now this loop does its part
-    async with asyncio.timeout(5):
-        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0)
+    await assert_closes_beside_a_loop_that_stands_still(RedisMachineMemory(url, deadline_s=0.2))
 
 
 def test_one_memory_serves_several_loops_and_closes_with_them(url: str) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pyarvo.errors import InvalidOption
 from pyarvo.events import ArvoEvent
+from pyarvo.handlers.cancellation import caller_cancelled
 from pyarvo.numeric import is_integer, is_number
 
 __all__ = [
@@ -60,7 +61,7 @@ class DeadLetterReason(StrEnum):
     """The handler raised something else."""
 
     RETRIES_EXHAUSTED = "retries_exhausted"
-    """The last attempt ended as the ones before: not executed, or its workflow is unknown."""
+    """The last attempt ended like those before it: not executed, or its workflow unknown."""
 
     DOMAIN_CALLBACK = "domain_callback"
     """The callback for events with a domain raised."""
@@ -191,6 +192,5 @@ def ends_the_task(error: BaseException) -> bool:
     User code may raise a `CancelledError` by itself, or a base exception of its own: an error like any other.
     """
     if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
+        return caller_cancelled()
     return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)

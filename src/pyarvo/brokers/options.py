@@ -50,7 +50,7 @@ class BrokerOptions(TypedDict, total=False):
 
 def check_options(options: Mapping[str, object]) -> None:
     """
-    Refuse what is no option, and callbacks that cannot be called.
+    Refuse unknown options, and callbacks that cannot be called.
 
     Raises:
         InvalidOption: With the name of the option.
@@ -70,7 +70,7 @@ def check_options(options: Mapping[str, object]) -> None:
 def bounded(option: str, value: object, least: int) -> int:
     """
     Raises:
-        InvalidOption: *value* is no integer of *least* or more.
+        InvalidOption: *value* is not an integer of *least* or more.
     """
     if not (is_integer(value) and value >= least):
         raise InvalidOption(option, f"must be {least} or more, is {value!r}")

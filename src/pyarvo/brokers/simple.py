@@ -75,7 +75,7 @@ class SimpleEventBroker:
     def __init__(self, handlers: Iterable[EventHandler], **options: Unpack[BrokerOptions]) -> None:
         check_options(options)
         if not isinstance(handlers, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
-            raise ConfigViolation(f"handlers: {type(handlers).__name__} holds none")
+            raise ConfigViolation(f"handlers: {type(handlers).__name__} is not iterable")
         self._handlers: dict[str, EventHandler] = {}
         for handler in handlers:
             if not (hasattr(handler, "source") and callable(getattr(handler, "execute", None))):
@@ -121,7 +121,7 @@ class SimpleEventBroker:
 
         Raises:
             BrokerClosed: The broker was closed; the event was not accepted.
-            ExecutionViolation: It is no event.
+            ExecutionViolation: It is not an event.
         """
         inside = self._running_code()
         await self._publish(event, None if inside is None else inside[1], wait=inside is None)
@@ -139,8 +139,8 @@ class SimpleEventBroker:
 
         Raises:
             BrokerClosed: The broker was closed before the end.
-            ConfigViolation: `event.source` is a handler's, or a handler of this broker called.
-            ExecutionViolation: It is no event.
+            ConfigViolation: `event.source` is a handler's, or the caller is a handler of this broker.
+            ExecutionViolation: It is not an event.
         """
         self._refuse_inside("resolve")
         cause = Resolve(_checked(event).source)
@@ -161,8 +161,8 @@ class SimpleEventBroker:
 
         Raises:
             TimeoutError: The time passed; nothing else happened.
-            InvalidOption: *timeout_s* is no number.
-            ConfigViolation: A handler of this broker called, which would wait for itself.
+            InvalidOption: *timeout_s* is not a number.
+            ConfigViolation: The caller is a handler of this broker, which would wait for itself.
         """
         self._refuse_inside("wait_idle")
         check_timeout(timeout_s)
@@ -178,8 +178,8 @@ class SimpleEventBroker:
                 end.
 
         Raises:
-            InvalidOption: *timeout_s* is no number.
-            ConfigViolation: A handler of this broker called, which would wait for itself.
+            InvalidOption: *timeout_s* is not a number.
+            ConfigViolation: The caller is a handler of this broker, which would wait for itself.
         """
         self._refuse_inside("close")
         check_timeout(timeout_s)
@@ -390,7 +390,7 @@ class SimpleEventBroker:
 
     def _refuse_inside(self, verb: str) -> None:
         if self._running_code() is not None:
-            raise ConfigViolation(f"{verb}: called by a handler of this broker, it would wait for itself")
+            raise ConfigViolation(f"{verb}: called by a handler of this broker, which would wait for itself")
 
 
 def create_simple_event_broker(
@@ -405,7 +405,7 @@ def create_simple_event_broker(
         options: See `BrokerOptions`.
 
     Raises:
-        ConfigViolation: Two handlers have the same source, or something is no handler.
+        ConfigViolation: Two handlers have the same source, or something is not a handler.
         InvalidOption: An option is unknown, of another kind or out of its bounds.
     """
     return SimpleEventBroker(handlers, **options)
@@ -418,4 +418,4 @@ def _checked(event: object) -> ArvoEvent:
 
 
 def _closed() -> BrokerClosed:
-    return BrokerClosed("the broker was closed; make a new one and publish again what is not over")
+    return BrokerClosed("the broker was closed; make a new one and publish again what was not finished")

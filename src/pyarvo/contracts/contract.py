@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pyarvo.contracts.version import ORCHESTRATOR_CONTRACT, EventSchema, VersionedArvoContract
 from pyarvo.errors import InvalidContract
 from pyarvo.events.dataschema import WILDCARD_VERSION, is_version, version_key
-from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name
+from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name, plain_text
 from pyarvo.events.uri import is_uri
 
 __all__ = [
@@ -28,11 +28,10 @@ __all__ = [
     "create_simple_arvo_contract",
     "is_model",
     "is_text",
-    "plain",
 ]
 
 RESERVED_PREFIX = "arvo.orc"
-"""Types that begin so are orchestrators'. There is no dot at its end: `arvo.orchid.x` is reserved too."""
+"""Types that begin like this are reserved for orchestrators. It has no dot at its end: `arvo.orchid.x` is reserved too."""
 
 
 class ContractVersion(TypedDict):
@@ -52,7 +51,7 @@ class SimpleContractVersion(TypedDict):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArvoContract:
     """
-    What a handler accepts and emits. Versions are isolated: nothing is assumed about their likeness.
+    What a handler accepts and emits. Versions are isolated: they need have nothing in common.
 
     Attributes:
         uri: Encoded URI, not empty; names the contract.
@@ -153,7 +152,7 @@ def create_arvo_contract(
     if check_metadata(metadata).get("contractType") == ORCHESTRATOR_CONTRACT:
         raise InvalidContract(
             "metadata.contractType",
-            f"{ORCHESTRATOR_CONTRACT!r} is what create_arvo_orchestrator_contract says",
+            f"{ORCHESTRATOR_CONTRACT!r} is set by create_arvo_orchestrator_contract only",
         )
     check_versions(versions, "accepts", "emits")
     for version, parts in versions.items():
@@ -196,7 +195,7 @@ def create_simple_arvo_contract(
     """
     if not is_text(type):
         raise InvalidContract("type", f"{type!r} {TYPE_RULE}")
-    type = plain(type)
+    type = plain_text(type)
     check_versions(versions, "accepts", "emits")
     return create_arvo_contract(
         uri=uri,
@@ -232,10 +231,10 @@ def check_versions(versions: object, *parts: str) -> None:
 
 def check_metadata(metadata: object) -> dict[str, Any]:
     """
-    A copy of *metadata*; None is none.
+    A copy of *metadata*; empty for None.
 
     Raises:
-        InvalidContract: No mapping of names.
+        InvalidContract: It is not a mapping whose keys are text.
     """
     if metadata is None:
         return {}
@@ -247,11 +246,6 @@ def check_metadata(metadata: object) -> dict[str, Any]:
 def is_text(value: object) -> bool:
     """Whether *value* is text: callers are not all typed."""
     return isinstance(value, str)
-
-
-def plain(text: str) -> str:
-    """*text*, also of a member of an enumeration of texts: it is written into types, subjects and events."""
-    return str.__str__(text)
 
 
 def build_contract(
@@ -279,17 +273,17 @@ def build_contract(
         raise InvalidContract("description", "must be text")
     if not versions:
         raise InvalidContract("versions", "must hold at least one")
-    uri, type, domain = plain(uri), plain(type), None if domain is None else plain(domain)
+    uri, type, domain = plain_text(uri), plain_text(type), plain_text(domain)
     frozen = MappingProxyType(check_metadata(metadata))
     built: dict[str, VersionedArvoContract] = {}
     for given, parts in versions.items():
         _check_version(given, parts)
-        version = plain(given)
+        version = plain_text(given)
         built[version] = VersionedArvoContract(
             uri=uri,
             version=version,
             accepts=EventSchema(type, parts["accepts"]),
-            emits=MappingProxyType({plain(emit): model for emit, model in parts["emits"].items()}),
+            emits=MappingProxyType({plain_text(emit): model for emit, model in parts["emits"].items()}),
             description=description,
             metadata=frozen,
             domain=domain,
@@ -308,7 +302,9 @@ def _check_version(version: str, parts: ContractVersion) -> None:
     if not is_version(version):
         raise InvalidContract("versions", f"{version!r} must be a version of the form 1.2.3")
     if version == WILDCARD_VERSION:
-        raise InvalidContract("versions", f"{WILDCARD_VERSION} means any version and cannot be one")
+        raise InvalidContract(
+            "versions", f"{WILDCARD_VERSION} means any version and cannot be a version of its own"
+        )
     _check_model(f"versions.{version}.accepts", parts["accepts"])
     for emit, model in parts["emits"].items():
         field = f"versions.{version}.emits.{emit}"

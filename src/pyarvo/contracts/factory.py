@@ -229,7 +229,7 @@ def create_arvo_event_factory(contract: VersionedArvoContract) -> ArvoEventFacto
     Return the factory of the events of *contract*.
 
     Raises:
-        InvalidContract: *contract* is no version of a contract.
+        InvalidContract: *contract* is not a version of a contract.
     """
     _check_versioned(contract)
     return ArvoEventFactory(contract)
@@ -244,7 +244,7 @@ def create_arvo_orchestrator_event_factory(contract: VersionedArvoContract) -> A
     """
     _check_versioned(contract)
     if not contract.is_orchestrator:
-        raise InvalidContract("metadata.contractType", f"{contract.uri} is no orchestrator's contract")
+        raise InvalidContract("metadata.contractType", f"{contract.uri} is not an orchestrator contract")
     return ArvoOrchestratorEventFactory(contract)
 
 

@@ -18,7 +18,7 @@ from pyarvo.events.json_text import classify, encode, find_fault, is_json
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaMode
 
-__all__ = ["EventSchema", "VersionedArvoContract"]
+__all__ = ["ORCHESTRATOR_CONTRACT", "EventSchema", "VersionedArvoContract"]
 
 ORCHESTRATOR_CONTRACT = "ArvoOrchestratorContract"
 
@@ -107,7 +107,7 @@ class VersionedArvoContract:
 
     @cached_property
     def complete_type(self) -> str | None:
-        """Event type of the completion; None when this is no orchestrator's contract."""
+        """Event type of the completion; None when this is not an orchestrator contract."""
         return self.metadata["completeEventType"] if self.is_orchestrator else None
 
     def parse_accepts(self, data: object) -> BaseModel:

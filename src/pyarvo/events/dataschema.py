@@ -31,7 +31,7 @@ def version_key(version: str) -> tuple[int, int, int]:
     Return the numbers of *version*, for sorting.
 
     Raises:
-        ValueError: *version* is no version.
+        ValueError: *version* is not a version.
     """
     if not is_version(version):
         raise ValueError(f"{version!r} is not a version of the form 1.2.3")
@@ -50,7 +50,7 @@ def parse_dataschema(text: str) -> tuple[str, str] | None:
     Split a `dataschema`.
 
     Returns:
-        Contract URI, empty when there is none, and version; None when the last segment is no version.
+        Contract URI, empty when there is none, and version; None when the last segment is not a version.
     """
     uri, _, version = text.rpartition("/")
     return (uri, version) if is_version(version) else None

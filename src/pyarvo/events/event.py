@@ -158,7 +158,7 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
         `to_json` byte for byte.
 
         Raises:
-            InvalidEvent: It is no JSON object, a field is missing or breaks its rule.
+            InvalidEvent: It is not a JSON object, or a field is missing or breaks its rule.
         """
         try:
             raw = _decode(text)
@@ -179,7 +179,7 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> ArvoEvent:
         """
-        Make an event of its wire fields; keys that are none of them are custom extensions.
+        Make an event from its wire fields; all other keys are custom extensions.
 
         Raises:
             InvalidEvent: A field is missing or breaks its rule.
@@ -223,7 +223,7 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
         Return the wire text: compact, keys in the order of the wire, those of `data` and numbers as JavaScript prints them.
 
         Raises:
-            InvalidEvent: `data` was changed since, and is not JSON any more.
+            InvalidEvent: `data` was changed in the meantime and is no longer JSON.
         """
         kind = classify(self.data)
         if not kind:

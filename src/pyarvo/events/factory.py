@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, cast
 
 from pyarvo.errors import InvalidEvent
 from pyarvo.events.event import ARVO_CONTENT_TYPE, ArvoEvent
 from pyarvo.events.ids import create_arvo_event_id, new_id, utc_timestamp
+from pyarvo.events.names import plain_text
 from pyarvo.events.uri import encode_uri
 from pyarvo.telemetry import active_trace
 
-__all__ = ["JS_SPACE", "EventId", "IdChoice", "create_arvo_event"]
-
-T = TypeVar("T")
+__all__ = ["JS_SPACE", "EventId", "IdChoice", "create_arvo_event", "encoded_field"]
 
 # What JavaScript's trim() takes away, which is not what str.strip() does.
 JS_SPACE = (
@@ -102,21 +101,21 @@ def create_arvo_event(
         tracestate = state if tracestate is None else tracestate
     return ArvoEvent(
         id=_make_id(id),
-        source=_encoded("source", source),
-        type=_plain(type),
-        subject=_encoded("subject", subject),
+        source=encoded_field("source", source),
+        type=plain_text(type),
+        subject=encoded_field("subject", subject),
         datacontenttype=datacontenttype,
-        dataschema=None if dataschema is None else _encoded("dataschema", dataschema),
+        dataschema=None if dataschema is None else encoded_field("dataschema", dataschema),
         data=data,
         time=utc_timestamp() if time is None else time,
-        to=_encoded("type", type) if to is None else _encoded("to", to),
+        to=encoded_field("type", type) if to is None else encoded_field("to", to),
         accesscontrol=accesscontrol,
-        redirectto=None if redirectto is None else _encoded("redirectto", redirectto),
+        redirectto=None if redirectto is None else encoded_field("redirectto", redirectto),
         executionunits=executionunits,
         traceparent=traceparent,
         tracestate=tracestate,
-        parentid=None if parentid is None else _encoded("parentid", parentid),
-        domain=_plain(domain),
+        parentid=None if parentid is None else encoded_field("parentid", parentid),
+        domain=plain_text(domain),
         extensions=_extensions(extensions) if extensions else {},
     )
 
@@ -125,7 +124,7 @@ def _make_id(id: EventId | None) -> str:
     if id is None:
         return new_id()
     if isinstance(id, str):
-        return _plain(id)
+        return plain_text(id)
     match id:
         case {"deduplication": "DEVELOPER_MANAGED" | "ARVO_MANAGED" as way, "value": str(value)}:
             value = value.strip(JS_SPACE)
@@ -144,12 +143,13 @@ def _extensions(extensions: object) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", extensions))
 
 
-def _plain(value: T) -> T | str:
-    """*value*, as plain text where it is a member of an enumeration of texts."""
-    return str.__str__(value) if isinstance(value, str) else value
+def encoded_field(field: str, value: str) -> str:
+    """
+    Return *value* as the URI field *field* holds it.
 
-
-def _encoded(field: str, value: str) -> str:
+    Raises:
+        InvalidEvent: It is not text, or holds half of a surrogate pair.
+    """
     try:
         return encode_uri(str.__str__(value))
     except (TypeError, UnicodeEncodeError) as error:

@@ -19,7 +19,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     What a memory keeps beside a record, to find it again.
 
     Attributes:
-        orchestrator: Type of the orchestrator; None when the id is no subject.
+        orchestrator: Type of the orchestrator; None when the id is not a subject.
 
         version: Its version.
 

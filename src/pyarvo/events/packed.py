@@ -74,6 +74,6 @@ def _decode_base64(text: str) -> bytes:
 
 def _decode_leniently(text: str) -> bytes:
     digits = _NOT_BASE64.sub("", text.partition("=")[0].translate(_FROM_URL_SAFE))
-    if len(digits) % 4 == 1:  # six bits are no byte
+    if len(digits) % 4 == 1:  # six bits do not make a byte
         digits = digits[:-1]
     return a2b_base64(digits + "=" * (-len(digits) % 4))

@@ -42,7 +42,7 @@ class ParsedSubject(msgspec.Struct, frozen=True, kw_only=True):
 
         domain: Domain of the execution, or None.
 
-        meta: Text by text, read-only; `redirectto` says where the completion goes.
+        meta: A mapping of text to text, read-only; `redirectto` says where the completion goes.
     """
 
     orchestrator_name: str
@@ -78,7 +78,7 @@ class ArvoOrchestrationSubject:
 
             domain: Domain of the execution.
 
-            meta: Text by text.
+            meta: A mapping of text to text.
 
             execution_id: Id of the execution; None makes a random one.
 
@@ -163,7 +163,7 @@ class ArvoOrchestrationSubject:
         Decode *subject* into its content, a fresh copy with unknown keys.
 
         Raises:
-            InvalidSubject: It is no subject, or its content breaks a rule.
+            InvalidSubject: It is not a subject, or its content breaks a rule.
         """
         content = _content(_text(subject))
         _read(content)
@@ -185,7 +185,7 @@ def parse_subject(subject: str) -> ParsedSubject:
     Decode *subject* into its known parts; cached.
 
     Raises:
-        InvalidSubject: It is no subject, or its content breaks a rule.
+        InvalidSubject: It is not a subject, or its content breaks a rule.
     """
     return _read(_content(subject))
 
@@ -229,7 +229,7 @@ def _read(content: Mapping[str, Any]) -> ParsedSubject:
         raise InvalidSubject("execution.domain", DOMAIN_RULE)
     for key, value in meta.items():
         if type(key) is not str or type(value) is not str:
-            raise InvalidSubject("meta", "must be text by text")
+            raise InvalidSubject("meta", "must map text to text")
     version = orchestrator.get("version")
     if not (type(version) is str and is_version(version)):
         raise InvalidSubject("orchestrator.version", "must be a version of the form 1.2.3")
@@ -249,7 +249,7 @@ def _read(content: Mapping[str, Any]) -> ParsedSubject:
 def _object(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = content.get(key)
     if type(value) is not dict and not isinstance(value, Mapping):
-        raise InvalidSubject(key, "is missing or no object")
+        raise InvalidSubject(key, "is missing or not an object")
     return cast("Mapping[str, Any]", value)
 
 

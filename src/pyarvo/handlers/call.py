@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -20,10 +19,8 @@ __all__ = [
     "HandlerCall",
     "LazyMapping",
     "ResumableCall",
-    "caller_cancelled",
     "check_contract",
     "check_functions",
-    "until_over",
 ]
 
 V = TypeVar("V")
@@ -130,29 +127,6 @@ class LazyMapping(Mapping[str, V]):
         return repr(self._made)
 
 
-def caller_cancelled() -> bool:
-    """
-    Whether a `CancelledError` that came out of user code is for the caller: somebody cancelled the running task.
-
-    If not, user code awaited something that it had cancelled itself: an error like any other, which must not end
-    the caller's task.
-    """
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
-
-
-async def until_over(task: asyncio.Future[Any]) -> None:
-    """Wait for the end of *task*, however it ends; a cancellation that comes meanwhile is raised after that."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-
-
 def check_contract(contract: object, option: str) -> None:
     """
     Check that *contract* is a whole contract, not one version of it.
@@ -166,10 +140,10 @@ def check_contract(contract: object, option: str) -> None:
 
 def check_functions(handler: object, contract: ArvoContract) -> None:
     """
-    Check that there are functions, that every one is async and belongs to a version.
+    Check that there is at least one function, and that each is async and belongs to a version.
 
     Raises:
-        ConfigViolation: It is not so.
+        ConfigViolation: One is not, or there is none.
     """
     if not isinstance(handler, Mapping) or not handler:
         raise ConfigViolation("handler: must map versions to async functions, at least one")

@@ -13,11 +13,10 @@ from pyarvo.errors import ConfigViolation, InvalidEvent
 from pyarvo.events import ArvoEvent, EventId
 from pyarvo.events.domain import resolve_domain
 from pyarvo.events.event import known_event
-from pyarvo.events.factory import JS_SPACE
+from pyarvo.events.factory import JS_SPACE, encoded_field
 from pyarvo.events.ids import create_arvo_event_id, derived_id, utc_timestamp
 from pyarvo.events.json_text import MAX_INTEGER
-from pyarvo.events.names import DOMAIN_RULE, is_domain
-from pyarvo.events.uri import encode_uri
+from pyarvo.events.names import DOMAIN_RULE, is_domain, plain_text
 from pyarvo.handlers.observed import emitted_trace
 
 __all__ = [
@@ -113,7 +112,7 @@ def read_emission(raw: object) -> Asked:
     Read what user code asked for.
 
     Raises:
-        InvalidEvent: It is no mapping, a field is unknown, missing or of another type.
+        InvalidEvent: It is not a mapping, or a field is unknown, missing or of another type.
     """
     try:
         asked = msgspec.convert(raw, Asked)
@@ -128,15 +127,10 @@ def read_emission(raw: object) -> Asked:
 
 
 def _without_enums(asked: Asked) -> Asked:
-    """Events hold plain text; members of a `StrEnum`, which type checkers take for text, become that."""
-    fields = {name: _plain_text(getattr(asked, name)) for name in Asked.__struct_fields__}
+    fields: dict[str, Any] = {name: plain_text(getattr(asked, name)) for name in Asked.__struct_fields__}
     if isinstance(asked.domain, list):
-        fields["domain"] = [_plain_text(domain) for domain in asked.domain]
+        fields["domain"] = [plain_text(domain) for domain in asked.domain]
     return Asked(**fields)
-
-
-def _plain_text(value: Any) -> Any:
-    return str.__str__(value) if isinstance(value, str) else value
 
 
 def read_domains(
@@ -151,7 +145,7 @@ def read_domains(
         defaults: All kinds, and what holds for those that are not given.
 
     Raises:
-        ConfigViolation: A kind is unknown, or its domains are no list of domains.
+        ConfigViolation: A kind is unknown, or its domains are not a list of domains.
     """
     if given is not None and not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise ConfigViolation("default_event_emission_domains: must map kinds of events to lists of domains")
@@ -167,7 +161,7 @@ def read_domains(
             raise ConfigViolation(
                 f"default_event_emission_domains: {kind!r} must be a list of domains (each {DOMAIN_RULE}, or None)"
             )
-    return {**defaults, **{kind: [*map(_plain_text, domains)] for kind, domains in (given or {}).items()}}
+    return {**defaults, **{kind: [*map(plain_text, domains)] for kind, domains in (given or {}).items()}}
 
 
 def check_executionunits(units: float) -> float:
@@ -175,7 +169,7 @@ def check_executionunits(units: float) -> float:
     Check the option `executionunits`.
 
     Raises:
-        ConfigViolation: It is no number that an event may carry.
+        ConfigViolation: It is not a number that an event may carry.
     """
     if type(units) is int and abs(units) <= MAX_INTEGER:
         return units
@@ -284,14 +278,14 @@ class Outbox:
                     dataschema=route.dataschema,
                     data=data,
                     time=asked.time or utc_timestamp(),
-                    to=to if asked.to is None else _encoded("to", asked.to),
+                    to=to if asked.to is None else encoded_field("to", asked.to),
                     accesscontrol=consumed.accesscontrol
                     if asked.accesscontrol is None
                     else asked.accesscontrol,
                     redirectto=(
                         route.redirectto
                         if asked.redirectto is None
-                        else _encoded("redirectto", asked.redirectto)
+                        else encoded_field("redirectto", asked.redirectto)
                     ),
                     executionunits=self._executionunits
                     if asked.executionunits is None
@@ -368,10 +362,3 @@ def _chosen_id(choice: str | dict[str, Any], derived: str) -> str:
             return create_arvo_event_id(value, uuid=derived) if value else derived
         case _:
             raise InvalidEvent("id", "deduplication must be 'DEVELOPER_MANAGED' or 'ARVO_MANAGED'")
-
-
-def _encoded(field: str, text: str) -> str:
-    try:
-        return encode_uri(text)
-    except UnicodeEncodeError as error:
-        raise InvalidEvent(field, "must be Unicode text") from error

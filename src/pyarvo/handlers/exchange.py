@@ -17,7 +17,7 @@ __all__ = ["Domains", "Exchange", "OrchestrationOutbox", "check_services", "orch
 Domains = Mapping[str, Sequence[str | None]]
 
 _OUTPUT_FIELDS = frozenset({"__id", "__domain", "__executionunits"})
-"""Keys of an output that speak about the completion event and are no data."""
+"""Keys of an output that describe the completion event and are not data."""
 
 
 class Exchange:
@@ -122,7 +122,7 @@ class OrchestrationOutbox(Outbox):
 
         Raises:
             ContractViolation: A contract knows its type and the data does not fit.
-            ExecutionViolation: The child orchestration's parent subject is none.
+            ExecutionViolation: The child orchestration's parent subject is not a subject.
             InvalidEvent: A field breaks its rule.
         """
         asked = read_emission(raw)
@@ -148,7 +148,7 @@ class OrchestrationOutbox(Outbox):
         Add the completion event.
 
         Args:
-            output: Its data; `__id`, `__domain` and `__executionunits` speak about the event.
+            output: Its data; `__id`, `__domain` and `__executionunits` describe the event itself.
 
         Raises:
             ContractViolation: The output does not fit the contract.
@@ -240,7 +240,7 @@ def check_services(contract_uri: str, services: object) -> None:
     Check that an orchestrator asks each contract in one version, and not itself.
 
     Raises:
-        ConfigViolation: They are no versions of contracts; two share a URI, or one has the orchestrator's own.
+        ConfigViolation: They are not versions of contracts; two share a URI, or one has the orchestrator's own.
     """
     if not isinstance(services, Mapping):
         raise ConfigViolation("services: must map names to versions of contracts")

@@ -16,7 +16,8 @@ from pyarvo.errors import (
     ViolationError,
 )
 from pyarvo.events import ArvoDomain, ArvoEvent, parse_dataschema
-from pyarvo.handlers.call import CallDomain, HandlerCall, caller_cancelled, check_contract, check_functions
+from pyarvo.handlers.call import CallDomain, HandlerCall, check_contract, check_functions
+from pyarvo.handlers.cancellation import caller_cancelled
 from pyarvo.handlers.emission import (
     Emission,
     Outbox,
@@ -93,7 +94,7 @@ class ArvoEventHandler:
         Raises:
             ConfigViolation: The event's type or version is not the contract's.
             ContractViolation: The event or an output does not fit the contract.
-            ExecutionViolation: It is no event.
+            ExecutionViolation: It is not an event.
             ViolationError: The function raised it.
         """
         return await self._observed.execution(event, self._execute(event))
@@ -205,7 +206,7 @@ def create_arvo_event_handler(
 
     Raises:
         ConfigViolation: A version has no function, a function has no version or is not async; the contract is one
-            version alone; executionunits or domains are none.
+            version alone; executionunits or domains are invalid.
     """
     check_contract(contract, "contract")
     check_functions(handler, contract)

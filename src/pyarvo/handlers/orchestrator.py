@@ -76,7 +76,7 @@ class ArvoOrchestrator:
         Raises:
             ConfigViolation: No machine, contract or version is set up for the event.
             ContractViolation: The event, an emission or the output does not fit its contract.
-            ExecutionViolation: It is no event of an orchestration.
+            ExecutionViolation: It is not an event of an orchestration.
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The machine's code raised it.
         """
@@ -168,7 +168,7 @@ def create_arvo_orchestrator(
 
     Raises:
         ConfigViolation: There is no machine, or they do not belong together; the memory lacks a verb, or has only the
-            four and takes no `lease_ttl_s`; executionunits or domains are none.
+            four and takes no `lease_ttl_s`; executionunits or domains are invalid.
         InvalidOption: The lease is too short or too long.
     """
     if not isinstance(machines, list | tuple) or not all(isinstance(one, ArvoMachine) for one in machines):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed

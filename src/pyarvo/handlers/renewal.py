@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from pyarvo.errors import LeaseLost, TransactionCause, TransactionViolation
-from pyarvo.handlers.call import until_over
+from pyarvo.handlers.cancellation import until_over
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -33,7 +33,7 @@ async def while_renewed(memory: LeasedMachineMemory, lease: Lease, work: Awaitab
         TransactionViolation: LEASE_LOST: the lease was lost, or could not be renewed in time; *work* was
             cancelled.
     """
-    if lease.ttl_s == inf:  # a memory of four verbs: its lock lasts as long as it lasts
+    if lease.ttl_s == inf:  # a memory of four verbs: nobody can know how long its lock lasts
         return await work
     renewal = _Renewal(memory, lease)
     scope = asyncio.timeout(None)

@@ -134,7 +134,7 @@ class ArvoResumable:
         Raises:
             ConfigViolation: No function, contract or version is set up for the event.
             ContractViolation: The event, an emission or the output does not fit its contract.
-            ExecutionViolation: It is no event of an orchestration.
+            ExecutionViolation: It is not an event of an orchestration.
             TransactionViolation: The step did not happen; deliver the event again.
             ViolationError: The function raised it.
         """
@@ -206,7 +206,7 @@ class _FunctionCore:
             outbox.complete(output)
         given = result.get("context")
         if given is not None:
-            context = dict(given)  # of any mapping: a record holds no other kind than this
+            context = dict(given)  # from any mapping: a record holds dicts only
         else:
             context = None if run.record is None else run.record.get("state$$")
         fields: Record = {
@@ -257,7 +257,7 @@ def _collected(expected: Mapping[str, list[Record]], exchange: Exchange) -> dict
         for answer in answers:
             contract = exchange.contract_of_type(answer["type"])
             if contract is None:
-                raise ConfigViolation(f"no contract knows the collected event {answer['type']!r} any more")
+                raise ConfigViolation(f"no contract knows the collected event {answer['type']!r} any longer")
             by_type.setdefault(answer["type"], []).append(recalled(json_copy(answer), contract))
     return by_type
 
@@ -311,9 +311,9 @@ def create_arvo_resumable(
         lease_ttl_s: Length of the lease that a step takes, 1.0 to 3,600.0 seconds; None means the memory's default.
 
     Raises:
-        ConfigViolation: The own contract is no orchestrator's; services repeat a contract; a function is not async
+        ConfigViolation: Its own contract is not an orchestrator's; services repeat a contract; a function is not async
             or belongs to no version; the memory lacks a verb, or has only the four and takes no `lease_ttl_s`;
-            executionunits or domains are none.
+            executionunits or domains are invalid.
         InvalidOption: The lease is too short or too long.
     """
     if not isinstance(contracts, Mapping) or not {"self", "services"} <= contracts.keys():  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
@@ -321,7 +321,7 @@ def create_arvo_resumable(
     contract = contracts["self"]
     check_contract(contract, "contracts.self")
     if not contract.is_orchestrator:
-        raise ConfigViolation(f"contracts.self: {contract.uri} is no orchestrator contract")
+        raise ConfigViolation(f"contracts.self: {contract.uri} is not an orchestrator contract")
     check_services(contract.uri, contracts["services"])
     check_functions(handler, contract)
     return ArvoResumable(

@@ -36,7 +36,7 @@ from pyarvo.events import ArvoEvent
 from pyarvo.events.ids import event_key
 from pyarvo.events.subject import ParsedSubject, parse_subject
 from pyarvo.events.uri import is_uri
-from pyarvo.handlers.call import caller_cancelled, until_over
+from pyarvo.handlers.cancellation import caller_cancelled, until_over
 from pyarvo.handlers.emission import ErrorData
 from pyarvo.handlers.observed import tell_failure
 from pyarvo.handlers.renewal import while_renewed
@@ -231,7 +231,9 @@ class Stepper:
         except (InvalidRecord, RecordTooLarge) as refused:
             # What user code made can never be kept: no redelivery helps, the workflow fails on record.
             if change.outcome is Outcome.FAILED:
-                raise ExecutionViolation("not even the failure can be kept", metadata=_of(event)) from refused
+                raise ExecutionViolation(
+                    "not even the failure can be stored", metadata=_of(event)
+                ) from refused
             return await self._settle(lease, run, self._failure(run, refused))
         except (Exception, asyncio.CancelledError) as fault:
             if _is_callers(fault):
@@ -260,7 +262,7 @@ def _subject_of(event: ArvoEvent) -> ParsedSubject:
         return parse_subject(event.subject)
     except InvalidSubject as error:
         raise ExecutionViolation(
-            "the subject of the event is no orchestration subject", metadata=_of(event)
+            "the subject of the event is not an orchestration subject", metadata=_of(event)
         ) from error
 
 

@@ -299,4 +299,6 @@ def _copy(stored: Record, id: str) -> Record:
     try:
         return decode_record(encode_record(stored, limit=2 * DEFAULT_RECORD_LIMIT))
     except (InvalidRecord, RecordTooLarge) as exc:
-        raise RecordCorrupt("the memory returned what is no JSON object", id=id, operation="read") from exc
+        raise RecordCorrupt(
+            "the memory returned something that is not a JSON object", id=id, operation="read"
+        ) from exc

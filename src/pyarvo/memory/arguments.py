@@ -36,10 +36,10 @@ MIN_TIME, MAX_TIME = -62_135_596_800.0, 253_402_300_799.0
 
 def check_lease(lease: object, operation: str) -> None:
     """
-    Refuse what is no lease, above all the None of an `acquire` that was denied.
+    Refuse anything but a lease, above all the None of an `acquire` that was denied.
 
     Raises:
-        InvalidRecord: No `Lease`; it names *operation*.
+        InvalidRecord: It is not a `Lease`; the error names *operation*.
     """
     if isinstance(lease, Lease):
         return
@@ -53,10 +53,10 @@ def check_lease(lease: object, operation: str) -> None:
 
 def check_labels(labels: object) -> None:
     """
-    What the option `labels_of` returned. A store that took other labels might not be able to read them.
+    Refuse labels of `labels_of` that a store might not be able to read back.
 
     Raises:
-        InvalidOption: No `Labels`, or one that is no text.
+        InvalidOption: They are not `Labels`, or one of them is not text.
     """
     if type(labels) is not Labels:
         raise InvalidOption("labels_of", f"must return Labels, returned {type(labels).__name__}")
@@ -71,10 +71,10 @@ def check_labels(labels: object) -> None:
 
 def check_step(step: object) -> None:
     """
-    Refuse what is no step.
+    Refuse anything but a step.
 
     Raises:
-        InvalidRecord: No `Step`.
+        InvalidRecord: It is not a `Step`.
     """
     if not isinstance(step, Step):
         raise InvalidRecord("step", f"must be a Step, is {type(step).__name__}")
@@ -82,10 +82,10 @@ def check_step(step: object) -> None:
 
 def check_image(image: object) -> None:
     """
-    Refuse what is no whole instance.
+    Refuse anything but a whole instance.
 
     Raises:
-        InvalidRecord: No `Image`.
+        InvalidRecord: It is not an `Image`.
     """
     if not isinstance(image, Image):
         raise InvalidRecord("image", f"must be an Image, is {type(image).__name__}", operation="put")
@@ -96,7 +96,7 @@ def check_find(what: object) -> Find:
     Which instances; None = all that are not deleted.
 
     Raises:
-        InvalidOption: No `Find`, or a field of it is of another type or out of its bounds.
+        InvalidOption: It is not a `Find`, or a field of it has another type or is out of bounds.
     """
     if what is None:
         return Find()
@@ -126,7 +126,7 @@ def _check_label(name: str, value: object) -> None:
 def check_limit(limit: object) -> None:
     """
     Raises:
-        InvalidOption: No integer from 1 to 1,000.
+        InvalidOption: It is not an integer from 1 to 1,000.
     """
     if not is_integer(limit) or not 1 <= limit <= MAX_PAGE:
         raise InvalidOption("limit", f"must be 1 to {MAX_PAGE:,}, is {limit!r}")
@@ -135,18 +135,18 @@ def check_limit(limit: object) -> None:
 def check_cursor(cursor: object) -> None:
     """
     Raises:
-        InvalidOption: Not the cursor of a page.
+        InvalidOption: It is not the cursor of a page.
     """
     if cursor is None:
         return
     if not (isinstance(cursor, str) and cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-        raise InvalidOption("cursor", "is none of this memory's")
+        raise InvalidOption("cursor", "was not made by this memory")
 
 
 def check_after(version: object) -> None:
     """
     Raises:
-        InvalidOption: No version: 0 or more, of 63 bits.
+        InvalidOption: It is not a version: an integer of 0 or more, of 63 bits.
     """
     if not is_integer(version) or not 0 <= version <= _MAX_VERSION:
         raise InvalidOption("after", f"must be a version, 0 or more, is {version!r}")
@@ -154,10 +154,10 @@ def check_after(version: object) -> None:
 
 def check_age(older_than_s: object) -> float:
     """
-    An age in seconds; one beyond the years 1 to 9999, which nothing has, as their length.
+    An age in seconds, cut to the length of the years 1 to 9999.
 
     Raises:
-        InvalidOption: No number of seconds, 0 or more.
+        InvalidOption: It is not a number of seconds, 0 or more.
     """
     if not is_number(older_than_s) or not older_than_s >= 0:
         raise InvalidOption("older_than_s", "must be 0 or more seconds")
@@ -167,7 +167,7 @@ def check_age(older_than_s: object) -> float:
 def check_reason(reason: object) -> None:
     """
     Raises:
-        InvalidOption: No reason, or none that can be kept.
+        InvalidOption: There is no reason, or it cannot be stored.
     """
     if not isinstance(reason, str) or not reason.strip():
         raise InvalidOption("reason", "is needed, it is kept with the instance")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from msgspec import Struct
 
 from pyarvo.errors import MemoryFault
 from pyarvo.events.labels import Labels
-from pyarvo.memory.decide import JournalEntry, Op, Outcome, Row
+from pyarvo.memory.decide import JournalEntry, Op, Outcome, Row, is_held
 
-__all__ = ["Backend", "Find", "Image", "Importing", "Stored", "hashed", "is_hashed"]
+__all__ = ["Backend", "Find", "Image", "Importing", "Stored", "hashed", "is_hashed", "matches"]
 
 _HASHED: Final = "blake2b:"
 _HASHED_LENGTH: Final = len(_HASHED) + 32
@@ -70,6 +70,26 @@ class Find(Struct, frozen=True):
     updated_before: float | None = None
     updated_after: float | None = None
     deleted: bool = False
+
+
+def matches(stored: Stored, what: Find) -> bool:
+    """Whether *what* lists *stored*, for backends that do not ask their store."""
+    labels = stored.labels
+    wanted: tuple[tuple[Any, Any], ...] = (
+        (what.orchestrator, labels.orchestrator),
+        (what.version, labels.version),
+        (what.status, labels.status),
+        (what.parent, labels.parent),
+        (what.root, labels.parent is None),
+        (what.held, is_held(stored.row, stored.now)),
+    )
+    if any(asked is not None and asked != actual for asked, actual in wanted):
+        return False
+    if what.deleted != (stored.row.deleted_at is not None):
+        return False
+    if what.updated_before is not None and stored.updated_at >= what.updated_before:
+        return False
+    return what.updated_after is None or stored.updated_at > what.updated_after
 
 
 class Backend(Protocol):

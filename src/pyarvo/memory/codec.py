@@ -44,7 +44,7 @@ _ARRAYS = (list, tuple)
 
 def check_id(id: str, operation: str = "") -> None:
     """
-    Refuse what is no instance id.
+    Refuse anything but an instance id.
 
     Raises:
         InvalidRecord: Not text, empty, over 4,096 UTF-8 bytes, or with a lone surrogate; it names *operation*.
@@ -175,7 +175,7 @@ def decode_record(raw: bytes) -> Record:
     The record of stored bytes.
 
     Raises:
-        RecordCorrupt: They are no JSON object.
+        RecordCorrupt: They are not a JSON object.
     """
     if raw[:1] != b"{":
         raise RecordCorrupt(
@@ -184,7 +184,7 @@ def decode_record(raw: bytes) -> Record:
     try:
         return cast("Record", orjson.loads(raw))
     except orjson.JSONDecodeError as exc:
-        raise RecordCorrupt("the stored bytes are no JSON") from exc
+        raise RecordCorrupt("the stored bytes are not JSON") from exc
 
 
 def decode_produced(raw: bytes | None) -> tuple[Record, ...]:
@@ -194,9 +194,9 @@ def decode_produced(raw: bytes | None) -> tuple[Record, ...]:
     try:
         events = orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
-        raise RecordCorrupt("the stored step is no JSON") from exc
+        raise RecordCorrupt("the stored step is not JSON") from exc
     if not isinstance(events, list):
-        raise RecordCorrupt("the stored step is no JSON array")
+        raise RecordCorrupt("the stored step is not a JSON array")
     return tuple(cast("list[Record]", events))
 
 
@@ -228,7 +228,7 @@ def _decode_again(raw: bytes, value: object, path: str) -> Any:
         raise InvalidRecord(path, f"JSON cannot hold it: {exc}") from exc
     if not faithful:
         _find_fault(value, path, 1)
-        raise InvalidRecord(path, "does not come back from JSON as it went in")
+        raise InvalidRecord(path, "does not come back from JSON unchanged")
     return copy
 
 
@@ -256,7 +256,7 @@ def _find_fault(value: object, path: str, depth: int) -> None:
         for n, item in enumerate(cast("list[object]", value)):
             _find_fault(item, f"{path}[{n}]", depth + 1)
     else:
-        raise InvalidRecord(path, f"is a {type(value).__name__}, which JSON has not")
+        raise InvalidRecord(path, f"is a {type(value).__name__}, which JSON does not have")
 
 
 def _check_surrogates(text: str, path: str) -> None:

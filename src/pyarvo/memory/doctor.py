@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
-from typing import Final, cast
+from typing import cast
 
 from msgspec import Struct
 
 from pyarvo.errors import UnsupportedByBackend
-from pyarvo.memory.urls import check_url, parse_url
+from pyarvo.memory.urls import check_url, is_built_in, module_of, parse_url
 
 __all__ = ["Finding", "Verdict", "breaks", "examine", "fine", "unknown"]
 
@@ -66,18 +66,9 @@ def unknown(setting: str, value: object, reason: str, fix: str = "") -> Finding:
     return Finding(setting=setting, value=shown, verdict=Verdict.UNKNOWN, reason=reason, fix=fix)
 
 
-# Takes the URL without its query, and the query; raises what a memory raises when the store cannot be asked.
+# `examine` in the `doctor` module of a backend: takes the URL without its query, and the query; raises what a memory
+# raises when the store cannot be asked.
 _Examiner = Callable[[str, Mapping[str, str]], Awaitable[Sequence[Finding]]]
-
-_BUILT_IN: Final = {
-    "sqlite": "pyarvo.memory.sqlite.doctor:examine",
-    "redis": "pyarvo.memory.redis.doctor:examine",
-    "rediss": "pyarvo.memory.redis.doctor:examine",
-    "redis+sentinel": "pyarvo.memory.redis.doctor:examine",
-    "redis+cluster": "pyarvo.memory.redis.doctor:examine",
-    "postgresql": "pyarvo.memory.postgres.doctor:examine",
-    "nats": "pyarvo.memory.nats.doctor:examine",
-}
 
 
 async def examine(url: str) -> Sequence[Finding]:
@@ -85,18 +76,16 @@ async def examine(url: str) -> Sequence[Finding]:
     What there is to say of the store at *url*, setting by setting.
 
     Raises:
-        InvalidOption: It is no URL of a memory, or a memory does not take an option.
+        InvalidOption: It is not the URL of a memory, or the memory does not take an option.
         UnsupportedByBackend: Nobody knows the settings of such a store.
         MemoryUnavailable: The store could not be asked.
     """
     scheme, options = parse_url(url)
-    if scheme in {"memory", *_BUILT_IN}:
-        check_url(url)
+    if not is_built_in(url):
+        raise UnsupportedByBackend(f"nobody here knows the settings of {scheme}://", operation="doctor")
+    check_url(url)
     if scheme == "memory":
         reason = "everything is lost with the process: for tests and development"
         return (breaks("storage", "this process", reason, "choose sqlite:///path.db, or a server"),)
-    if scheme not in _BUILT_IN:
-        raise UnsupportedByBackend(f"nobody here knows the settings of {scheme}://", operation="doctor")
-    module, _, name = _BUILT_IN[scheme].partition(":")
-    examiner = cast("_Examiner", getattr(import_module(module), name))
+    examiner = cast("_Examiner", import_module(f"{module_of(scheme)}.doctor").examine)
     return await examiner(url.partition("?")[0], options)

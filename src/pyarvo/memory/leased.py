@@ -31,7 +31,6 @@ from pyarvo.memory.callers import Callers, Cell
 from pyarvo.memory.codec import check_event_key, check_id, digest_of, encode_and_copy, encode_produced
 from pyarvo.memory.codecs.codec import Where
 from pyarvo.memory.contract import Lease, Record, Step
-from pyarvo.memory.copies import Copies
 from pyarvo.memory.decide import (
     Acquire,
     Acquired,
@@ -48,6 +47,7 @@ from pyarvo.memory.decide import (
     Renew,
     Renewed,
 )
+from pyarvo.memory.decoded import DecodedRecords
 from pyarvo.memory.options import MemoryOptions, check_ttl
 from pyarvo.memory.queries import QueryLevel
 from pyarvo.memory.retry import ATTEMPT_S, ATTEMPTS, backoff_s, retried
@@ -76,7 +76,7 @@ class LeasedMemory(QueryLevel):
     def __init__(self, backend: Backend, options: MemoryOptions) -> None:
         super().__init__(backend, options)
         self._callers = Callers()
-        self._copies = Copies()
+        self._written = DecodedRecords()
         self._fresh_tokens: list[str] = []
 
     # --- the four verbs ---------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ class LeasedMemory(QueryLevel):
         )
 
     def _record(self, id: str, raw: bytes, version: int, operation: str) -> Record:
-        copy = self._copies.take(id, raw)
+        copy = self._written.take(id, raw)
         return self._decoded(raw, id, version, operation) if copy is None else copy
 
     async def _commit(
@@ -278,8 +278,8 @@ class LeasedMemory(QueryLevel):
             lease.version = outcome.version
             if release:
                 self._ended(lease)
-            if self._codec is None:  # copies do not know the place in which a codec's bytes are good
-                self._copies.keep(lease.id, raw, copy)
+            if self._codec is None:  # the cache does not know the place in which a codec's bytes are good
+                self._written.keep(lease.id, raw, copy)
             if (on := active()) is not None:
                 self._signals.committed(on, len(op.data))
             return outcome.version

@@ -35,7 +35,7 @@ def schema_of(url: str) -> Schema | None:
     The schema of the memory that *url* names; None where it keeps no tables.
 
     Raises:
-        InvalidOption: It is no URL of a memory, or a memory does not take an option.
+        InvalidOption: It is not the URL of a memory, or the memory does not take an option.
     """
     check_url(url)
     scheme, options = parse_url(url)

@@ -21,6 +21,7 @@ __all__ = [
     "LabelsOf",
     "MemoryOptions",
     "OptionFields",
+    "check_clock",
     "check_number",
     "check_source",
     "check_ttl",
@@ -154,10 +155,10 @@ class MemoryOptions:
 
 def from_text(name: str, text: str, default: object) -> object:
     """
-    The value of an option from the query of a URL: of the type of *default*.
+    The value of an option from the query of a URL, in the type of *default*.
 
     Raises:
-        InvalidOption: It is none.
+        InvalidOption: *text* does not fit that type.
     """
     if isinstance(default, bool):
         words = {"true": True, "1": True, "false": False, "0": False}
@@ -174,7 +175,7 @@ def from_text(name: str, text: str, default: object) -> object:
 
 def check_number(name: str, value: object, kind: type, low: float, high: float) -> None:
     """
-    Refuse what is no number of *kind* (int, or float for both) from *low* to *high*.
+    Refuse anything but a number of *kind* (int, or float for both) from *low* to *high*.
 
     Raises:
         InvalidOption: It is not.
@@ -186,7 +187,7 @@ def check_number(name: str, value: object, kind: type, low: float, high: float) 
 
 def check_source(url: object, client: object, kinds: type | tuple[type, ...], needed: str) -> None:
     """
-    Refuse what is neither the URL of a server nor a client of its driver, and both at once.
+    Refuse anything but the URL of a server or a client of its driver, and both at once.
 
     Args:
         url: Text, or None where a client is given.
@@ -201,7 +202,7 @@ def check_source(url: object, client: object, kinds: type | tuple[type, ...], ne
         InvalidOption: It names what is needed. The URL is not repeated: it may hold a password.
     """
     if (url is None) == (client is None):
-        raise InvalidOption("url", "is needed, or a client; one of both")
+        raise InvalidOption("url", "is needed, or a client, but not both")
     if client is None and not isinstance(url, str):
         raise InvalidOption("url", f"must be text, is {type(url).__name__}")
     if url is None and not isinstance(client, kinds):

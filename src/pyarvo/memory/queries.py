@@ -43,7 +43,7 @@ class QueryLevel(StoreAccess):
         One instance with its metadata and record; also a tombstone. None when the store never knew it.
 
         Raises:
-            InvalidRecord: *id* is no instance id.
+            InvalidRecord: *id* is not an instance id.
             RecordCorrupt: The stored bytes do not decode.
             MemoryUnavailable: The store could not be asked.
         """

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pyarvo.errors import InvalidOption, MemoryFault
 from pyarvo.events.labels import Labels
-from pyarvo.memory.backend import Find, Image, Stored
+from pyarvo.memory.backend import Find, Image, Stored, matches
 from pyarvo.memory.decide import (
     Acquire,
     Commit,
@@ -191,8 +191,9 @@ class SimpleBackend:
     def _matching(self, what: Find) -> Iterator[Stored]:
         now = self._clock()
         for id, entry in self._entries.items():
-            if _matches(entry, what, now):
-                yield _stored(id, entry, now)
+            stored = _stored(id, entry, now)
+            if matches(stored, what):
+                yield stored
 
 
 def _seen(entry: _Entry | None, op: Op) -> Row:
@@ -213,25 +214,6 @@ def _seen(entry: _Entry | None, op: Op) -> Row:
 
 def _stored(id: str, entry: _Entry, now: float) -> Stored:
     return Stored(id, entry.row, entry.labels, entry.created_at, entry.updated_at, now, entry.serial)
-
-
-def _matches(entry: _Entry, what: Find, now: float) -> bool:
-    labels = entry.labels
-    tests: tuple[tuple[Any, Any], ...] = (
-        (what.orchestrator, labels.orchestrator),
-        (what.version, labels.version),
-        (what.status, labels.status),
-        (what.parent, labels.parent),
-        (what.root, labels.parent is None),
-        (what.held, is_held(entry.row, now)),
-    )
-    if any(wanted is not None and wanted != actual for wanted, actual in tests):
-        return False
-    if what.deleted != (entry.row.deleted_at is not None):
-        return False
-    if what.updated_before is not None and entry.updated_at >= what.updated_before:
-        return False
-    return what.updated_after is None or entry.updated_at > what.updated_after
 
 
 class SimpleMachineMemory(LeasedMemory):

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 
-__all__ = ["GROUP", "check_url", "is_built_in", "open_memory", "parse_url"]
+__all__ = ["GROUP", "check_url", "is_built_in", "module_of", "open_memory", "parse_url"]
 
 GROUP: Final = "pyarvo.memory"
 
@@ -69,12 +69,17 @@ def is_built_in(url: str) -> bool:
     return url.partition("://")[0].lower() in _BUILT_IN
 
 
+def module_of(scheme: str) -> str:
+    """The module of the memory with the built-in *scheme*."""
+    return _BUILT_IN[scheme].partition(":")[0]
+
+
 def parse_url(url: str) -> tuple[str, dict[str, str]]:
     """
     The scheme of a memory's URL in lower case, and the options that follow as `?name=value`.
 
     Raises:
-        InvalidOption: It is no URL of a memory.
+        InvalidOption: It is not the URL of a memory.
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
         raise InvalidOption("url", f"must be text, is {type(url).__name__}")
@@ -84,7 +89,7 @@ def parse_url(url: str) -> tuple[str, dict[str, str]]:
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise InvalidOption("url", f"is none: {exc}") from exc
+        raise InvalidOption("url", f"is not valid: {exc}") from exc
     if parts.fragment:
         raise InvalidOption("url", "has a fragment (#...); write # as %23")
     try:

@@ -23,7 +23,6 @@ RESERVED_ACTIONS = frozenset({"enqueueArvoEvent", "enqueue_arvo_event"})
 """Action names with a meaning of their own: `{"type": "enqueueArvoEvent", "params": event}`."""
 
 _OBJECT_KEYS = frozenset({"type", "params"})
-_DATA_ACTIONS = (Assign, Emit, EnqueueArvoEvent, Raise)
 
 
 @dataclass(slots=True)
@@ -301,7 +300,7 @@ def _bind_assign(spec: Assign, params: Deferred, path: str) -> Action:
         changed = compute(run.context, run.event, params(run))
         if not isinstance(changed, Mapping):
             raise InvalidContext(
-                "context", f"the assign at {path} made no mapping but a {type(changed).__name__}"
+                "context", f"the assign at {path} returned a {type(changed).__name__}, not a mapping"
             )
         run.context = {**run.context, **changed}
         run.changes += 1

@@ -53,7 +53,7 @@ def at(path: str, key: str | int) -> str:
 
 
 def one_or_many(value: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """The items of *value* with their paths; a value that is no list is its only item; None is none."""
+    """The items of *value* with their paths; a value that is not a list is its only item; None has no items."""
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(cast("list[Any]", value)):
             yield item, at(path, index)
@@ -196,7 +196,7 @@ def _kind(config: Mapping[str, Any], path: str) -> tuple[Kind, bool]:
         return _seen_kind(config, has_states=has_states, path=path), False
     if declared not in [kind.value for kind in Kind]:  # a list: what is declared may have no hash
         known = ", ".join(kind.value for kind in Kind)
-        raise InvalidMachine(at(path, "type"), f"{declared!r} is none of {known}")
+        raise InvalidMachine(at(path, "type"), f"{declared!r} is not one of {known}")
     kind = Kind(declared)
     if has_states and kind in (Kind.ATOMIC, Kind.FINAL, Kind.HISTORY):
         raise InvalidMachine(at(path, "states"), f"a state of type {declared} has no states inside")
@@ -221,7 +221,7 @@ def _seen_kind(config: Mapping[str, Any], *, has_states: bool, path: str) -> Kin
 def _check_history(config: Mapping[str, Any], path: str) -> None:
     value = config.get("history")
     if value is not None and value is not True and value not in ("shallow", "deep"):
-        raise InvalidMachine(at(path, "history"), f"{value!r} is none of shallow, deep")
+        raise InvalidMachine(at(path, "history"), f"{value!r} is not one of shallow, deep")
 
 
 def _check_ids(states: list[State]) -> None:

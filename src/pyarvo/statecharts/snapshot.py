@@ -66,11 +66,11 @@ def status_of(snapshot: Mapping[str, Any]) -> str:
     The status of a snapshot: "active", "done", "error" or "stopped".
 
     Raises:
-        InvalidSnapshot: It is no mapping, or has another status.
+        InvalidSnapshot: It is not a mapping, or has another status.
     """
     status = _mapping(snapshot).get("status")
     if status not in _STATUSES:
-        raise InvalidSnapshot("status", f"{status!r} is none of {', '.join(_STATUSES)}")
+        raise InvalidSnapshot("status", f"{status!r} is not one of {', '.join(_STATUSES)}")
     return status
 
 
@@ -96,7 +96,7 @@ def active_states(machine: Machine, snapshot: Mapping[str, Any]) -> list[State]:
     The states that are active in a snapshot, in document order.
 
     Raises:
-        InvalidSnapshot: It is no mapping, or a state is unknown or missing.
+        InvalidSnapshot: It is not a mapping, or a state is unknown or missing.
     """
     value = _mapping(snapshot).get("value")
     return [machine.states[index] for index in indices(_read_value(machine.root, value, "value"))]

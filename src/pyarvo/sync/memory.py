@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from pyarvo.memory import Find, Instance, Lease, LeasedMemory, Page, Record, Step
 from pyarvo.memory import open_memory as open_asynchronous
+from pyarvo.memory.arguments import MAX_PAGE
 from pyarvo.sync.portal import run
 
 __all__ = ["SyncMemory", "open_memory"]
-
-_MAX_PAGE: Final = 1_000
 
 
 class SyncMemory:
@@ -80,7 +79,7 @@ class SyncMemory:
     def each(self, what: Find | None = None) -> Iterator[Instance]:
         cursor: str | None = None
         while True:
-            page = self.instances(what, limit=_MAX_PAGE, cursor=cursor)
+            page = self.instances(what, limit=MAX_PAGE, cursor=cursor)
             yield from page.items
             cursor = page.cursor
             if cursor is None:

@@ -58,7 +58,6 @@ EXECUTION_OUTCOME: Final = "arvo.handler.execution.outcome"
 MEMORY_ID: Final = "arvo.memory.id"
 MEMORY_OUTCOME: Final = "arvo.memory.outcome"
 MEMORY_DURATION: Final = "arvo.memory.duration"
-RECORD_BYTES: Final = "arvo.memory.record.bytes"
 
 ATTRIBUTES_OF_EVENTS: Final = (
     ("id", "cloudevents.event_id"),

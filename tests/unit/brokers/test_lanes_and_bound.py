@@ -242,7 +242,7 @@ def test_options_out_of_bounds_are_refused(option: str, value: Any) -> None:
 def test_what_is_no_handler_is_refused() -> None:
     with pytest.raises(ConfigViolation, match="int has no source"):
         create_simple_event_broker([5])  # pyright: ignore[reportArgumentType] - on purpose
-    with pytest.raises(ConfigViolation, match="NoneType holds none"):
+    with pytest.raises(ConfigViolation, match="NoneType is not iterable"):
         create_simple_event_broker(None)  # pyright: ignore[reportArgumentType] - on purpose
 
 

@@ -32,7 +32,7 @@ async def test_what_is_no_event_is_refused(handler: ArvoResumable, memory: Any, 
 async def test_what_is_no_subject_is_refused_without_io(
     handler: ArvoResumable, memory: Any, world: Any, subject: str
 ) -> None:
-    with pytest.raises(ExecutionViolation, match="no orchestration subject"):
+    with pytest.raises(ExecutionViolation, match="not an orchestration subject"):
         await handler.execute(world.init(subject=subject))
     assert memory.calls == []
 

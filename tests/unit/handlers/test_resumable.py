@@ -438,7 +438,7 @@ def test_set_up_faults_are_named(world: Any, memory: Any) -> None:
         resumable(world, memory, plain)  # pyright: ignore[reportArgumentType] - on purpose
     with pytest.raises(ConfigViolation, match=r"no version '9\.0\.0'"):
         resumable(world, memory, script, handler={"9.0.0": script})
-    with pytest.raises(ConfigViolation, match="no orchestrator contract"):
+    with pytest.raises(ConfigViolation, match="not an orchestrator contract"):
         resumable(world, memory, script, contracts={"self": world.add, "services": {}})
     with pytest.raises(ConfigViolation, match="once"):
         resumable(world, memory, script, contracts={"self": world.job, "services": {"a": add, "b": add}})

@@ -87,7 +87,7 @@ async def test_options_have_the_same_names_in_the_url_and_the_keywords_win() -> 
         ("sqlite:///", "url", "takes a path"),
         ("sqlite://host/x.db", "url", "takes a path"),
         ("sqlite://x.db", "url", "takes a path"),
-        ("sqlite://[x/y.db", "url", "is none"),
+        ("sqlite://[x/y.db", "url", "is not valid"),
         ("sqlite:///x.db#part", "url", "fragment"),
         ("sqlite:///x.db?journal", "url", "name=value"),
         ("sqlite:///x.db?journal=5&journal=6", "url", "twice"),

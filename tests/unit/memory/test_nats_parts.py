@@ -282,7 +282,7 @@ def test_a_bucket_is_named_once() -> None:
 
 
 def test_either_a_url_or_a_client() -> None:
-    with pytest.raises(InvalidOption, match="one of both"):
+    with pytest.raises(InvalidOption, match="not both"):
         NatsMachineMemory()  # type: ignore[call-overload] - what callers without a type checker may write
 
 

@@ -421,7 +421,7 @@ def test_an_assign_replaces_the_context_it_does_not_change_it() -> None:
 
 @pytest.mark.parametrize("made", [None, 1, []])
 def test_an_assign_makes_a_mapping(made: Any) -> None:
-    with pytest.raises(InvalidContext, match="made no mapping"):
+    with pytest.raises(InvalidContext, match="not a mapping"):
         step(Machine({"entry": assign(lambda: made)}), None)
 
 

@@ -108,7 +108,7 @@ def test_queries(memory: sync.SyncMemory) -> None:
 
 
 def test_each_walks_over_more_than_one_page(memory: sync.SyncMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyarvo.sync.memory._MAX_PAGE", 2)
+    monkeypatch.setattr("pyarvo.sync.memory.MAX_PAGE", 2)
     for n in range(5):
         commit(memory, str(n), {})
     assert [it.id for it in memory.each()] == ["4", "3", "2", "1", "0"]

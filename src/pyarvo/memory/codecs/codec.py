@@ -51,7 +51,7 @@ class Codec(Protocol):
             limit: Most bytes that may come out.
 
         Raises:
-            RecordCorrupt: They are none that `encode` made for that place, or more than *limit* would come out.
+            RecordCorrupt: `encode` did not make them for that place, or more than *limit* would come out.
         """
         ...
 

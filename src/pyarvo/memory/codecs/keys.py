@@ -34,7 +34,7 @@ class KeyRing:
             in clear.
 
     Raises:
-        InvalidOption: A key or an id is none, or the current one is missing.
+        InvalidOption: A key or an id is invalid, or the current key is missing.
     """
 
     __slots__ = ("current", "keys")
@@ -61,7 +61,7 @@ class KeyRing:
             try:
                 key = b64decode(coded, validate=True)
             except (NotBase64, ValueError) as exc:
-                raise InvalidOption("keys", f"the key {_shown(id)} is no base64") from exc
+                raise InvalidOption("keys", f"the key {_shown(id)} is not base64") from exc
             if not separator or id in keys:
                 raise InvalidOption("keys", "must be id:base64,id:base64 with each id once")
             keys[id] = key

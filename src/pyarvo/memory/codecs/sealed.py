@@ -57,7 +57,7 @@ class Sealed:
             record by record at each commit. While it is set, whoever writes to the store can write plain records.
 
     Raises:
-        InvalidOption: An option is none, or the library is not installed.
+        InvalidOption: An option is invalid, or the library is not installed.
     """
 
     __slots__ = ("_accept_unsealed", "_boxes", "_compress", "_digest_key", "_head", "_keys", "_tag")

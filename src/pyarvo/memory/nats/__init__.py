@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
-from pyarvo.memory.options import MemoryOptions, OptionFields, check_source
+from pyarvo.memory.options import MemoryOptions, OptionFields, check_source, from_text
 
 try:
     from nats.aio.client import Client
@@ -116,11 +116,7 @@ def _split(options: dict[str, Any]) -> tuple[_Mine, dict[str, Any]]:
     credentials = options.pop("credentials", None)
     if credentials is not None and (not isinstance(credentials, str) or not credentials):
         raise InvalidOption("credentials", "must be the path of a file")
-    words = {"true": True, "1": True, "false": False, "0": False}
-    tls = words.get(str(options.get("tls", False)).lower())
-    if tls is None:
-        raise InvalidOption("tls", f"must be true or false, is {options['tls']!r}")
-    options.pop("tls", None)
+    tls = bool(from_text("tls", str(options.pop("tls", False)), default=False))
     return {"bucket": bucket, "credentials": credentials, "tls": tls}, options
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
-from pyarvo.memory.backend import Find, Image, Stored
+from pyarvo.memory.backend import Find, Image, Stored, matches
 from pyarvo.memory.decide import JournalEntry, Op, Outcome
 from pyarvo.memory.loops import run_there
 from pyarvo.memory.nats.bucket import Bucket, BucketOptions
@@ -23,7 +23,7 @@ from pyarvo.memory.nats.entry import Entry, is_forgotten
 from pyarvo.memory.nats.importing import put
 from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Address, Link
-from pyarvo.memory.nats.scan import matches, messages, stored_of
+from pyarvo.memory.nats.scan import messages, stored_of
 from pyarvo.memory.nats.steps import JOURNAL, PAGE
 from pyarvo.memory.nats.store import Clock, Store
 from pyarvo.memory.nats.sweep import sweep

@@ -17,12 +17,12 @@ from pyarvo.memory.nats.faults import NO_STREAM, ApiError, Silence, read_fault, 
 from pyarvo.memory.nats.keys import Keys
 from pyarvo.memory.nats.link import Ask, Link, decode_answer
 
-__all__ = ["Bucket", "BucketOptions", "Storage"]
+__all__ = ["MARK", "OLDEST_SERVER", "Bucket", "BucketOptions", "Storage"]
 
 Storage = Literal["file", "memory"]
 
-_MARK: Final = "pyarvo-schema"
-_OLDEST: Final = (2, 10)
+MARK: Final = "pyarvo-schema"
+OLDEST_SERVER: Final = (2, 10)
 
 
 class BucketOptions(Struct, frozen=True, kw_only=True):
@@ -118,11 +118,11 @@ class Bucket:
         Raises:
             MemoryUnavailable: Server or bucket are not as they have to be (`transient` False), or do not answer.
             ForeignStore: The bucket holds something else.
-            StoreMissing: There is none, or nobody has taken it, and none may be made.
+            StoreMissing: There is none, or it is not marked as pyarvo's, and none may be made.
             SchemaTooNew: A newer pyarvo made it.
         """
         version = client.connected_server_version
-        if (version.major, version.minor) < _OLDEST:
+        if (version.major, version.minor) < OLDEST_SERVER:
             raise MemoryUnavailable(
                 f"the server is NATS {version.major}.{version.minor}, 2.10 or later is needed",
                 transient=False,
@@ -133,11 +133,11 @@ class Bucket:
             info = await self._made(link, "CREATE", self._wanted())
         config = _config_of(info)
         self._check(config)
-        if _MARK not in config.metadata:
+        if MARK not in config.metadata:
             if info.state.messages:
                 raise ForeignStore(f"the bucket {self.keys.bucket!r} holds something else; choose another")
             self._check_may_make()
-            mark = {"metadata": {**config.metadata, _MARK: str(SCHEMA)}}
+            mark = {"metadata": {**config.metadata, MARK: str(SCHEMA)}}
             config = _config_of(await self._made(link, "UPDATE", {**(info.config or {}), **mark}))
         self.limit = client.max_payload
         if config.max_msg_size > 0:
@@ -216,11 +216,11 @@ class Bucket:
             "allow_rollup_hdrs": True,
             "deny_delete": True,
             "deny_purge": False,
-            "metadata": {_MARK: str(SCHEMA)},
+            "metadata": {MARK: str(SCHEMA)},
         }
 
     def _check(self, config: _Config) -> None:
-        schema = config.metadata.get(_MARK, "0")
+        schema = config.metadata.get(MARK, "0")
         if not schema.isdecimal() or int(schema) > SCHEMA:
             raise SchemaTooNew(
                 f"the bucket {self.keys.bucket!r} has schema {schema}, this pyarvo knows {SCHEMA}; upgrade pyarvo"

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 
 from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
+from pyarvo.memory.nats.bucket import MARK, OLDEST_SERVER
 from pyarvo.memory.nats.entry import SCHEMA
 from pyarvo.memory.nats.faults import DRIVER_ERRORS, NO_STREAM, connect_fault
 from pyarvo.memory.nats.link import end_client
@@ -18,8 +19,6 @@ from pyarvo.memory.nats.link import end_client
 __all__ = ["examine"]
 
 _WITHIN_S: Final = 5
-_OLDEST: Final = (2, 10)
-_MARK: Final = "pyarvo-schema"
 
 # What a memory insists on, and why; it refuses a bucket that is otherwise.
 _RULES: Final = (
@@ -102,7 +101,7 @@ async def _asked(client: Client, subject: str) -> _Info | None:
 def _version(client: Client) -> Finding:
     version = client.connected_server_version
     shown = f"{version.major}.{version.minor}.{version.patch}"
-    if (version.major, version.minor) >= _OLDEST:
+    if (version.major, version.minor) >= OLDEST_SERVER:
         return fine("version", shown)
     return breaks("version", shown, "2.10 is the oldest that works", "upgrade the servers")
 
@@ -133,7 +132,7 @@ def _of_bucket(bucket: str, info: _Info, options: Mapping[str, str]) -> Iterator
 
 
 def _schema(name: str, metadata: Mapping[str, str]) -> Finding:
-    mark = metadata.get(_MARK, "")
+    mark = metadata.get(MARK, "")
     if not mark.isdecimal():
         return unknown(
             name, "not pyarvo's yet", "an empty one is marked at the first use, another is refused"

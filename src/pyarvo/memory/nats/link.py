@@ -79,7 +79,7 @@ def decode_answer(decoder: msgspec.json.Decoder[A], answer: bytes) -> A:
     What the server said.
 
     Raises:
-        MemoryUnavailable: It is no answer of JetStream's.
+        MemoryUnavailable: It is not an answer of JetStream.
     """
     try:
         return decoder.decode(answer)

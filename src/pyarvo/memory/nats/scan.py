@@ -14,15 +14,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
-from pyarvo.memory.backend import Find, Stored
-from pyarvo.memory.decide import is_held
+from pyarvo.memory.backend import Stored
 from pyarvo.memory.nats.entry import HEADER, decode_meta, labels_of
 from pyarvo.memory.nats.faults import DRIVER_ERRORS, ApiError, Silence, read_fault
 from pyarvo.memory.nats.keys import id_of
 from pyarvo.memory.nats.link import Ask, Link, decode_answer, end_subscription
 from pyarvo.memory.nats.store import Store
 
-__all__ = ["matches", "messages", "stored_of"]
+__all__ = ["messages", "stored_of"]
 
 _WAIT_S: Final = 5.0
 _LOOK_S: Final = 0.25
@@ -173,23 +172,3 @@ def stored_of(message: Msg, judged_at: Callable[[float], float]) -> Stored:
     row = meta.row(None)
     now = judged_at(row.granted_at)
     return Stored(meta.id, row, labels_of(meta), meta.created_at, meta.updated_at, now, serial)
-
-
-def matches(stored: Stored, what: Find) -> bool:
-    """Whether *what* finds it."""
-    labels = stored.labels
-    wanted: tuple[tuple[Any, Any], ...] = (
-        (what.orchestrator, labels.orchestrator),
-        (what.version, labels.version),
-        (what.status, labels.status),
-        (what.parent, labels.parent),
-        (what.root, labels.parent is None),
-        (what.held, is_held(stored.row, stored.now)),
-    )
-    if any(asked is not None and asked != actual for asked, actual in wanted):
-        return False
-    if what.deleted != (stored.row.deleted_at is not None):
-        return False
-    if what.updated_before is not None and stored.updated_at >= what.updated_before:
-        return False
-    return what.updated_after is None or stored.updated_at > what.updated_after

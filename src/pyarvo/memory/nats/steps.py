@@ -83,7 +83,7 @@ def decode_body(raw: bytes) -> StepBody:
     The step of stored bytes.
 
     Raises:
-        RecordCorrupt: They are none.
+        RecordCorrupt: They do not decode.
     """
     try:
         return _BODY.decode(raw)
@@ -123,7 +123,7 @@ def check_page(slots: bytes) -> bytes:
     The bytes of a page.
 
     Raises:
-        RecordCorrupt: They are none.
+        RecordCorrupt: They do not decode.
     """
     if len(slots) != PAGE * SLOT_SIZE:
         raise RecordCorrupt("a page of the journal is not as long as pages are")

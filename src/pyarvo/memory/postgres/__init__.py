@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, Literal, Unpack, cast, get_args
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 try:
     import asyncpg
@@ -15,22 +14,20 @@ from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
 from pyarvo.memory.options import MemoryOptions, OptionFields, check_number, check_source, from_text
 from pyarvo.memory.postgres.backend import PostgresBackend
-from pyarvo.memory.postgres.connections import CONNECT_S, Connection, GivenPool, Lender, OwnConnections, Pool
+from pyarvo.memory.postgres.connections import (
+    CONNECT_S,
+    Connection,
+    GivenPool,
+    Lender,
+    OwnConnections,
+    Pool,
+    split_options,
+)
 from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name, migrate, migration_sql
 
 __all__ = ["SCHEMA_VERSION", "Pooler", "PostgresMachineMemory", "migration_sql", "open_postgres"]
 
 Pooler = Literal["none", "transaction"]
-
-# Options of a URL that are the driver's; they say how to connect, and nothing about the memory.
-_DRIVER: Final = frozenset(
-    {
-        *("host", "port", "user", "password", "passfile", "service", "target_session_attrs"),
-        *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", "sslnegotiation"),
-        *("ssl_min_protocol_version", "ssl_max_protocol_version"),
-    }
-)
-
 
 _SSL_MODES: Final = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 
@@ -100,11 +97,8 @@ class PostgresMachineMemory(LeasedMemory):
 
 def open_postgres(url: str, **options: Any) -> PostgresMachineMemory:
     """The factory of `postgresql://`; the driver's options among *options* go to the driver."""
-    driver = {name: value for name, value in options.items() if name in _DRIVER}
-    rest: Mapping[str, Any] = {name: value for name, value in options.items() if name not in _DRIVER}
-    if driver:
-        url = f"{url}{'&' if '?' in url else '?'}{urlencode(driver)}"
-    return PostgresMachineMemory(url, **rest)
+    dsn, rest = split_options(url, options)
+    return PostgresMachineMemory(dsn, **rest)
 
 
 def _checked_url(url: str) -> str:
@@ -112,7 +106,7 @@ def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as exc:
-        raise InvalidOption("url", "is no URL; write special characters of a password as %XX") from exc
+        raise InvalidOption("url", "is not a URL; write special characters of a password as %XX") from exc
     if parts.scheme not in {"postgresql", "postgres"}:
         raise InvalidOption("url", "must begin with postgresql://")
     if parts.fragment:
@@ -120,7 +114,7 @@ def _checked_url(url: str) -> str:
     for host in parts.netloc.rpartition("@")[2].split(","):
         port = host.rpartition("]")[2].partition(":")[2]
         if port and not (port.isdecimal() and 0 < int(port) < 65_536):
-            raise InvalidOption("url", "has a port that is no number from 1 to 65,535")
+            raise InvalidOption("url", "has a port that is not a number from 1 to 65,535")
     mode = dict(parse_qsl(parts.query)).get("sslmode", "prefer")
     if mode not in _SSL_MODES:
         raise InvalidOption("sslmode", f"must be one of {', '.join(sorted(_SSL_MODES))}")

@@ -164,7 +164,7 @@ class PostgresBackend:
         return rows
 
     async def _sweep(self) -> None:
-        """Forget what is old, now and then; that it fails is no operation's fault."""
+        """Forget what is old, now and then; no operation fails because of it."""
         self._sweep_at = self._clock() + _SWEEP_EVERY_S
         try:
             await self._fetch(self._texts.plain("sweep"), [self._options.tombstone_s], writing=True)

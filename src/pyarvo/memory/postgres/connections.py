@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol, cast
+from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 import asyncpg
@@ -14,7 +15,17 @@ from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.loops import run_there
 from pyarvo.memory.postgres.faults import DRIVER_ERRORS, fault_of_connecting
 
-__all__ = ["CONNECT_S", "Connection", "GivenPool", "Lender", "OwnConnections", "Pool", "connect"]
+__all__ = [
+    "CONNECT_S",
+    "Connection",
+    "GivenPool",
+    "Lender",
+    "OwnConnections",
+    "Pool",
+    "Record",
+    "connect",
+    "split_options",
+]
 
 # Least time that making a connection may take; callers that wait for it have deadlines of their own.
 CONNECT_S: Final = 5.0
@@ -24,6 +35,15 @@ _CLOSE_S: Final = 2.0
 
 # A plan is made anew at least this often: one that was made for a nearly empty table reads all of it.
 _PLAN_S: Final = 60
+
+# Options of a URL that are the driver's; they say how to connect, and nothing about the memory.
+_DRIVER: Final = frozenset(
+    {
+        *("host", "port", "user", "password", "passfile", "service", "target_session_attrs"),
+        *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", "sslnegotiation"),
+        *("ssl_min_protocol_version", "ssl_max_protocol_version"),
+    }
+)
 
 Record = Mapping[str, Any]
 
@@ -55,6 +75,13 @@ connect = cast(
     "Callable[..., Awaitable[Connection]]",
     asyncpg.connect,
 )
+
+
+def split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The driver's URL, with those of *options* that are the driver's, and the rest of them."""
+    driver = {name: value for name, value in options.items() if name in _DRIVER}
+    rest = {name: value for name, value in options.items() if name not in _DRIVER}
+    return (f"{url}{'&' if '?' in url else '?'}{urlencode(driver)}" if driver else url), rest
 
 
 class Pool(Protocol):

@@ -6,24 +6,19 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import fields
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import asyncpg
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
-from pyarvo.memory.options import MemoryOptions
-from pyarvo.memory.postgres.connections import Connection, connect
+from pyarvo.memory.postgres.connections import Connection, connect, split_options
 from pyarvo.memory.postgres.faults import DRIVER_ERRORS, fault_of_connecting
-from pyarvo.memory.postgres.migrations import SCHEMA_VERSION, check_schema_name
+from pyarvo.memory.postgres.migrations import OLDEST_SERVER, SCHEMA_VERSION, check_schema_name
 
 __all__ = ["examine"]
 
-_OURS: Final = {"schema", "pool_size", "pooler", *(field.name for field in fields(MemoryOptions))}
 _WITHIN_S: Final = 5.0
-_OLDEST: Final = 14
 _CLOCKS_APART_S: Final = 5.0
 _TRIES: Final = 5
 
@@ -49,8 +44,7 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
         MemoryUnavailable: The server could not be asked.
     """
     schema = check_schema_name(options.get("schema", "pyarvo"))
-    driver = {name: value for name, value in options.items() if name not in _OURS}
-    dsn = f"{url}?{urlencode(driver)}" if driver else url
+    dsn, _ = split_options(url, options)
     try:
         async with _connected(dsn) as one, _connected(dsn) as two:
             sent_at = time.time()
@@ -87,9 +81,11 @@ async def _connected(dsn: str) -> AsyncGenerator[Connection]:
 
 
 def _version(told: Mapping[str, Any]) -> Finding:
-    if told["major"] >= _OLDEST:
+    if told["major"] >= OLDEST_SERVER:
         return fine("version", told["version"])
-    return breaks("version", told["version"], f"{_OLDEST} is the oldest that works", "upgrade the server")
+    return breaks(
+        "version", told["version"], f"{OLDEST_SERVER} is the oldest that works", "upgrade the server"
+    )
 
 
 def _durability(told: Mapping[str, Any]) -> list[Finding]:

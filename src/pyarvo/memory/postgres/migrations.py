@@ -9,10 +9,10 @@ from typing import Final
 from pyarvo.errors import InvalidOption, MemoryUnavailable, SchemaTooNew, StoreMissing
 from pyarvo.memory.postgres.connections import Connection
 
-__all__ = ["SCHEMA_VERSION", "check_schema_name", "migrate", "migration_sql"]
+__all__ = ["OLDEST_SERVER", "SCHEMA_VERSION", "check_schema_name", "migrate", "migration_sql"]
 
 SCHEMA_VERSION: Final = 1
-_OLDEST_SERVER: Final = 14
+OLDEST_SERVER: Final = 14
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -77,9 +77,9 @@ async def migrate(connection: Connection, schema: str, *, create: bool = True) -
         asyncpg.PostgresError: The driver's, for the caller to classify.
     """
     major = connection.get_server_version().major
-    if major < _OLDEST_SERVER:
+    if major < OLDEST_SERVER:
         raise MemoryUnavailable(
-            f"PostgreSQL {major} is too old, {_OLDEST_SERVER} or newer is needed", transient=False
+            f"PostgreSQL {major} is too old, {OLDEST_SERVER} or newer is needed", transient=False
         )
     if await _version(connection, schema) == SCHEMA_VERSION:
         return

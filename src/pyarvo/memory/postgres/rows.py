@@ -159,4 +159,4 @@ def _text(raw: bytes | None) -> str | None:
     try:
         return raw.decode()
     except UnicodeDecodeError as exc:
-        raise RecordCorrupt("stored text is no UTF-8; it was left as it is") from exc
+        raise RecordCorrupt("stored text is not UTF-8; it was left as it is") from exc

@@ -211,7 +211,7 @@ class Texts:
         self._text = cache(self._compose)
 
     def plain(self, name: str) -> str:
-        """A statement that is no operation."""
+        """A statement that is not an operation."""
         return self._filled(self._sql[name])
 
     def query(

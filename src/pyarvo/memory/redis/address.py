@@ -168,7 +168,7 @@ def _host(place: str, port: int) -> tuple[str, int]:
         parts = urlsplit(f"//{place}")
         number = parts.port
     except ValueError as exc:
-        raise InvalidOption("url", "has a port that is no number from 1 to 65535") from exc
+        raise InvalidOption("url", "has a port that is not a number from 1 to 65535") from exc
     if number == 0:
         raise InvalidOption("url", "has the port 0; leave it out for the default")
     if parts.query or parts.fragment:
@@ -186,7 +186,7 @@ def _path(kind: Kind, path: str) -> tuple[str, int]:
         if not service:
             raise InvalidOption("url", "lacks the service that the sentinels watch: .../service")
     if database and not (database.isdecimal() and database.isascii()):
-        raise InvalidOption("url", "has a database that is no number")
+        raise InvalidOption("url", "has a database that is not a number")
     if kind == "cluster" and database not in {"", "0"}:
         raise InvalidOption("url", "names a database; a cluster has only 0")
     return unquote(service), int(database or "0")

@@ -41,7 +41,7 @@ def entry_of(packed: bytes, event_key: str | None, produced: bytes | None) -> Jo
     A journal entry as it is stored: `version:token:digest:at`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not one.
     """
     version, token, rest = packed.split(b":", 2)
     digest, _, at = rest.rpartition(b":")

@@ -74,7 +74,7 @@ def fault_of_answer(answer: Answer) -> MemoryFault:
     if answer.sent:
         fault = WriteOutcomeUnknown(f"sent, but not answered: {text}")
     elif isinstance(error, ValueError):
-        fault = ForeignStore(f"this is no Redis or Valkey server: {text}")
+        fault = ForeignStore(f"this is not a Redis or Valkey server: {text}")
     else:
         fault = MemoryUnavailable(f"cannot connect: {text}", transient=not _is_lasting(error))
     fault.__cause__ = error

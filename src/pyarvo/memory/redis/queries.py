@@ -15,8 +15,8 @@ from typing import Any, Final, cast
 from msgspec.structs import replace
 
 from pyarvo.errors import MemoryFault, RecordCorrupt
-from pyarvo.memory.backend import Find, Stored
-from pyarvo.memory.decide import JournalEntry, is_held
+from pyarvo.memory.backend import Find, Stored, matches
+from pyarvo.memory.decide import JournalEntry
 from pyarvo.memory.redis.answers import entry_of, stored_of
 from pyarvo.memory.redis.faults import fault_of_answer, fault_of_reply
 from pyarvo.memory.redis.routes import Route, Server, unavailable
@@ -67,7 +67,7 @@ class Queries:
         newest: list[tuple[int, str, Stored]] = []
         chosen: set[str] = set()
         async for stored in self._each():
-            if not _matches(stored, what) or stored.id in chosen:
+            if not matches(stored, what) or stored.id in chosen:
                 continue
             if before is not None and stored.serial >= before:
                 continue
@@ -80,7 +80,7 @@ class Queries:
         return [stored for _, _, stored in sorted(newest, reverse=True)]
 
     async def count(self, what: Find) -> int:
-        return len({stored.serial async for stored in self._each() if _matches(stored, what)})
+        return len({stored.serial async for stored in self._each() if matches(stored, what)})
 
     async def journal(self, id: str, after: int, limit: int) -> list[JournalEntry]:
         keys = self._scripts.keys(id)
@@ -164,23 +164,6 @@ def _id_in(fields: Sequence[bytes]) -> str:
     try:
         return fields[fields.index(b"id") + 1].decode()
     except ValueError as exc:
-        raise RecordCorrupt("a key with this memory's prefix is no instance; it was left as it is") from exc
-
-
-def _matches(stored: Stored, what: Find) -> bool:
-    labels = stored.labels
-    tests: tuple[tuple[Any, Any], ...] = (
-        (what.orchestrator, labels.orchestrator),
-        (what.version, labels.version),
-        (what.status, labels.status),
-        (what.parent, labels.parent),
-        (what.root, labels.parent is None),
-        (what.held, is_held(stored.row, stored.now)),
-    )
-    if any(wanted is not None and wanted != actual for wanted, actual in tests):
-        return False
-    if what.deleted != (stored.row.deleted_at is not None):
-        return False
-    if what.updated_before is not None and stored.updated_at >= what.updated_before:
-        return False
-    return what.updated_after is None or stored.updated_at > what.updated_after
+        raise RecordCorrupt(
+            "a key with this memory's prefix is not an instance; it was left as it is"
+        ) from exc

@@ -84,14 +84,14 @@ def check_there(path: str) -> None:
     """
     Raises:
         StoreMissing: There is no file, or nothing in it yet.
-        MemoryUnavailable: It cannot be looked at, or is no file.
+        MemoryUnavailable: It cannot be read, or is not a file.
     """
     try:
         if Path(path).is_dir():
             raise MemoryUnavailable(f"{path} is a directory, not a memory", transient=False)
         there = Path(path).is_file() and Path(path).stat().st_size > 0
     except OSError as exc:
-        raise MemoryUnavailable(f"{path} cannot be looked at: {exc.strerror}", transient=False) from exc
+        raise MemoryUnavailable(f"{path} cannot be read: {exc.strerror}", transient=False) from exc
     if not there:
         raise _missing(path)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from pyarvo.errors import InvalidOption
 
-__all__ = ["UNANSWERED", "Call", "digest", "load_calls", "save_calls"]
+__all__ = ["UNANSWERED", "Call", "digest", "encode_call", "in_order", "load_calls", "save_calls"]
 
 UNANSWERED: Final = "unknown"
 

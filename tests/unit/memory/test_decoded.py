@@ -1,4 +1,4 @@
-"""Copies of written records: each is handed out once, for the very bytes it is the copy of, and there are few."""
+"""The cache of written records: each is handed out once, for the very bytes it decodes, and there are few."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ import pytest
 
 from pyarvo.memory import SimpleMachineMemory
 from pyarvo.memory.codec import encode_record
-from pyarvo.memory.copies import MOST_BYTES, MOST_COPIES, Copies
+from pyarvo.memory.decoded import MOST_BYTES, MOST_RECORDS, DecodedRecords
 
 RECORD: dict[str, Any] = {"status": "active", "items": [1, {"two": 2.5}], "nothing": None}
 RAW = orjson.dumps(RECORD)
 
 
 def test_a_copy_is_handed_out_once() -> None:
-    copies, copy = Copies(), orjson.loads(RAW)
-    copies.keep("a", RAW, copy)
-    assert copies.take("b", RAW) is None
-    assert copies.take("a", bytes(bytearray(RAW))) is copy
-    assert copies.take("a", RAW) is None
+    cache, copy = DecodedRecords(), orjson.loads(RAW)
+    cache.keep("a", RAW, copy)
+    assert cache.take("b", RAW) is None
+    assert cache.take("a", bytes(bytearray(RAW))) is copy
+    assert cache.take("a", RAW) is None
 
 
 def test_other_bytes_end_a_copy() -> None:
-    copies = Copies()
-    copies.keep("a", RAW, RECORD)
-    assert copies.take("a", b'{"status":"done"}') is None
-    assert copies.take("a", RAW) is None
+    cache = DecodedRecords()
+    cache.keep("a", RAW, RECORD)
+    assert cache.take("a", b'{"status":"done"}') is None
+    assert cache.take("a", RAW) is None
 
 
 def test_only_so_many_of_the_latest_are_kept() -> None:
-    copies = Copies()
-    for n in range(MOST_COPIES + 1):
-        copies.keep(str(n), RAW, RECORD)
-    assert copies.take("0", RAW) is None
-    assert copies.take("1", RAW) is RECORD
-    assert copies.take(str(MOST_COPIES), RAW) is RECORD
+    cache = DecodedRecords()
+    for n in range(MOST_RECORDS + 1):
+        cache.keep(str(n), RAW, RECORD)
+    assert cache.take("0", RAW) is None
+    assert cache.take("1", RAW) is RECORD
+    assert cache.take(str(MOST_RECORDS), RAW) is RECORD
 
 
 def test_only_so_many_bytes_are_kept_and_no_record_is_too_long_below_them() -> None:
-    copies, half = Copies(), b"x" * (MOST_BYTES // 2)
+    cache, half = DecodedRecords(), b"x" * (MOST_BYTES // 2)
     for id in ("a", "b", "c"):
-        copies.keep(id, half, RECORD)
-    assert copies.take("a", half) is None
-    assert copies.take("b", half) is RECORD
+        cache.keep(id, half, RECORD)
+    assert cache.take("a", half) is None
+    assert cache.take("b", half) is RECORD
     whole = half + half
-    copies.keep("whole", whole, RECORD)
-    assert copies.take("c", half) is None
-    assert copies.take("whole", whole) is RECORD
+    cache.keep("whole", whole, RECORD)
+    assert cache.take("c", half) is None
+    assert cache.take("whole", whole) is RECORD
 
 
 def test_a_record_over_the_bound_ends_the_copy_before_it_and_no_other() -> None:
-    copies, long = Copies(), b"x" * (MOST_BYTES + 1)
-    copies.keep("a", RAW, RECORD)
-    copies.keep("b", RAW, RECORD)
-    copies.keep("a", long, RECORD)
-    assert copies.take("a", long) is None
-    assert copies.take("a", RAW) is None
-    assert copies.take("b", RAW) is RECORD
+    cache, long = DecodedRecords(), b"x" * (MOST_BYTES + 1)
+    cache.keep("a", RAW, RECORD)
+    cache.keep("b", RAW, RECORD)
+    cache.keep("a", long, RECORD)
+    assert cache.take("a", long) is None
+    assert cache.take("a", RAW) is None
+    assert cache.take("b", RAW) is RECORD
 
 
 def test_room_is_given_back_by_copies_that_are_taken_or_written_over() -> None:
-    copies, half = Copies(), b"x" * (MOST_BYTES // 2)
+    cache, half = DecodedRecords(), b"x" * (MOST_BYTES // 2)
     for _ in range(5):
-        copies.keep("a", half, RECORD)
-        copies.keep("taken", half, RECORD)
-        assert copies.take("taken", half) is RECORD
-    copies.keep("b", half, RECORD)
-    assert copies.take("a", half) is RECORD
-    assert copies.take("b", half) is RECORD
+        cache.keep("a", half, RECORD)
+        cache.keep("taken", half, RECORD)
+        assert cache.take("taken", half) is RECORD
+    cache.keep("b", half, RECORD)
+    assert cache.take("a", half) is RECORD
+    assert cache.take("b", half) is RECORD
 
 
 async def test_what_a_holder_does_to_its_record_reaches_nobody() -> None:
