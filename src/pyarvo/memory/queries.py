@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, cast
 
 from msgspec.structs import replace
 
-from pyarvo.errors import LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
+from pyarvo.errors import LeaseLost, MemoryFault, MemoryUnavailable, RecordCorrupt, UnsupportedByBackend
 from pyarvo.memory.access import StoreAccess, misanswer
 from pyarvo.memory.arguments import (
     MAX_PAGE,
@@ -150,10 +150,30 @@ class QueryLevel(StoreAccess):
         return tuple(self._step(entry, id) for entry in entries)
 
     async def history(self, id: str) -> tuple[tuple[int, Record], ...]:
-        """Earlier records that are still kept (option `history`), as version and record, newest first."""
+        """
+        Earlier records that are still kept (option `history`), as version and record, newest first.
+
+        Raises:
+            RecordCorrupt: One of them does not decode; `earlier` has the others.
+            MemoryUnavailable: The store could not be asked.
+        """
+        kept = await self.earlier(id)
+        for _, record in kept:
+            if isinstance(record, RecordCorrupt):
+                raise record
+        return cast("tuple[tuple[int, Record], ...]", kept)
+
+    async def earlier(self, id: str) -> tuple[tuple[int, Record | RecordCorrupt], ...]:
+        """As `history`, for tools: one that does not decode is its fault, and hides no other."""
         check_id(id, "history")
         kept = await self._asked(lambda: self._backend.history(id), id, "history")
-        return tuple((version, self._decoded(raw, id, version, "history")) for version, raw in kept)
+        return tuple((version, self._decoded_or_fault(raw, id, version)) for version, raw in kept)
+
+    def _decoded_or_fault(self, raw: bytes, id: str, version: int) -> Record | RecordCorrupt:
+        try:
+            return self._decoded(raw, id, version, "history")
+        except RecordCorrupt as fault:
+            return fault
 
     async def delete(self, id: str, *, force: bool = False) -> bool:
         """
