@@ -313,7 +313,7 @@ def delete(
     chosen = session(context, memory)
     whole = chosen.ask(lambda store: resolve(store, id))
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.__stdin__ is None or not sys.stdin.isatty():
             raise Stop(Exit.USAGE, "nobody is there to ask; say --yes")
         typer.confirm(f"Delete {safe(whole)}?", abort=True, err=True)
     existed = chosen.ask(lambda store: store.delete(whole, force=force))
