@@ -592,7 +592,7 @@ async def test_every_way_in_which_a_step_ends_is_told(seen: Seen, sqlite: Sqlite
         ("arvo.orc.shop.order", "unknown_instance", None): 1,
         ("arvo.orc.shop.order", "deleted", None): 1,
         ("arvo.orc.shop.order", "error", "LOCK_UNACQUIRED"): 1,
-        ("com.shop.charge", "failed", None): 1,
+        ("com.shop.charge", "failed", "ValueError"): 1,
     }
     steps = [span for span in seen.spans if names.EXECUTION_OUTCOME in (span.attributes or {})]
     assert [
