@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar, cast
 
 from msgspec.structs import replace
@@ -33,6 +34,17 @@ __all__ = ["QueryLevel"]
 _LOOKS: Final = 5
 
 R = TypeVar("R")
+
+
+@contextmanager
+def _told_as(operation: str, id: str | None = None) -> Generator[None]:
+    """The faults of a query that is made of others are its own."""
+    try:
+        yield
+    except MemoryFault as fault:
+        fault.operation = operation
+        fault.id = fault.id or id
+        raise
 
 
 class QueryLevel(StoreAccess):
@@ -102,7 +114,8 @@ class QueryLevel(StoreAccess):
     async def children(self, id: str) -> tuple[Instance, ...]:
         """The instances whose parent is *id*, newest first."""
         check_id(id, "children")
-        return tuple([child async for child in self.each(Find(parent=id))])
+        with _told_as("children", id):
+            return tuple([child async for child in self.each(Find(parent=id))])
 
     async def ancestors(self, id: str) -> tuple[Instance, ...]:
         """The parent of *id*, its parent, and so on to the root, without their records; as far as the store knows them."""
@@ -232,7 +245,8 @@ class QueryLevel(StoreAccess):
         async def look(id: str) -> Stored | None:
             return await self._asked(lambda: self._backend.get(id), id, "purge")
 
-        return await purge_trees(self, look, older_than_s=age_s, dry_run=dry_run)
+        with _told_as("purge"):
+            return await purge_trees(self, look, older_than_s=age_s, dry_run=dry_run)
 
     # --- whole instances, for copies --------------------------------------------------------------------------
 
