@@ -334,6 +334,19 @@ def test_a_closed_stream_is_said_in_one_line_where_there_is_one(
     assert not (store.directory / "closed.db").exists()
 
 
+def test_a_closed_stdin_is_nobody_to_ask(store: Store) -> None:
+    words = ("--memory", store.url, "instances", "delete", store.parcel)
+    done = subprocess.run(
+        ["sh", "-c", '"$@" <&-', "sh", sys.executable, "-W", "error", "-m", "pyarvo", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "pyarvo: nobody is there to ask; say --yes\n"
+
+
 def test_help_and_version(store: Store) -> None:
     text = store.pyarvo("--help", COLUMNS="100").stdout
     for said in ("PYARVO_MEMORY_URL", "--memory", "instances", "locks", "diagram", "demo", "Exit status"):

@@ -21,6 +21,7 @@ from pyarvo.cli.explanation import (
 from pyarvo.cli.text import utc
 from pyarvo.cli.views import event_identity, kind_of, lease_view
 from pyarvo.cli.waiting import Awaited, as_object, as_text, awaited
+from pyarvo.errors import RecordCorrupt
 from pyarvo.memory import Instance, Record, Step
 from pyarvo.memory.instances import FINISHED
 
@@ -130,7 +131,7 @@ def _failure(record: Record | None) -> Failure | None:
     return Failure(name, "the record keeps no message" if message is None else str(message), stack)
 
 
-def _diff(it: Instance, kept: Sequence[tuple[int, Record]]) -> Diff:
+def _diff(it: Instance, kept: Sequence[tuple[int, Record | RecordCorrupt]]) -> Diff:
     if it.data is None:
         return Diff(kept=False, reason="there is no record")
     if it.version <= 1:
@@ -138,5 +139,7 @@ def _diff(it: Instance, kept: Sequence[tuple[int, Record]]) -> Diff:
     if not kept:
         return Diff(kept=False, reason="not kept: set history=N in the memory's options")
     version, before = kept[0]
+    if isinstance(before, RecordCorrupt):
+        return Diff(kept=False, reason=f"not known: version {version} is damaged: {before.args[0]}")
     found = (one for one in changes(before, it.data) if not one.path.startswith("$.events"))
     return Diff(kept=True, before=version, after=it.version, changes=tuple(islice(found, _MOST_CHANGES)))

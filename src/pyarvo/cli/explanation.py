@@ -13,6 +13,7 @@ from msgspec import Struct
 from pyarvo.cli.diff import Change
 from pyarvo.cli.views import EventIdentity, LeaseView
 from pyarvo.cli.waiting import Awaited
+from pyarvo.errors import RecordCorrupt
 from pyarvo.memory import Instance, Record, Step
 
 __all__ = [
@@ -42,7 +43,7 @@ class Facts:
 
         steps: The end of its journal, oldest first.
 
-        kept: Earlier records, newest first; empty where the memory keeps none.
+        kept: Earlier records, or why one does not decode, newest first; empty where the memory keeps none.
 
         now: Seconds since the epoch.
 
@@ -57,7 +58,7 @@ class Facts:
     ancestors: Sequence[Instance]
     children: Sequence[Instance]
     steps: Sequence[Step]
-    kept: Sequence[tuple[int, Record]]
+    kept: Sequence[tuple[int, Record | RecordCorrupt]]
     now: float
     damage: str | None = None
     holder_alive: bool | None = None

@@ -101,9 +101,9 @@ async def facts_of(memory: QueryLevel, text: str, to_repeat: str | None) -> Fact
     )
 
 
-async def _kept(memory: QueryLevel, look: Look) -> tuple[tuple[int, Record], ...]:
+async def _kept(memory: QueryLevel, look: Look) -> tuple[tuple[int, Record | RecordCorrupt], ...]:
     """Earlier records, which add to what a record says: there is nothing to add to one that is damaged."""
-    return () if look.damage is not None else await memory.history(look.instance.id)
+    return () if look.damage is not None else await memory.earlier(look.instance.id)
 
 
 def _is_alive(holder: str) -> bool | None:

@@ -20,7 +20,7 @@ from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, parsed_sp
 from pyarvo.cli.output import Output, cell, console, print_json, print_lines, print_table, status_cell
 from pyarvo.cli.text import pretty, safe, span, utc, when
 from pyarvo.cli.versions import diff
-from pyarvo.cli.views import RecordView, StepView, instance_view, kind_of, step_view
+from pyarvo.cli.views import RecordView, StepView, instance_view, kind_of, record_view, step_view
 from pyarvo.memory import Find, Instance, Page, Record
 from pyarvo.memory.arguments import MIN_TIME
 from pyarvo.memory.queries import QueryLevel
@@ -175,8 +175,8 @@ def history(
             steps = await last_steps(store, instance, limit)
         else:
             steps = await store.journal(instance.id, after=after, limit=limit)
-        kept = await store.history(instance.id)
-        return instance, [step_view(step) for step in steps], [RecordView(*one) for one in kept]
+        kept = await store.earlier(instance.id)
+        return instance, [step_view(step) for step in steps], [record_view(*one) for one in kept]
 
     instance, steps, records = session(context, memory).ask(work)
     if output is Output.JSON:
@@ -199,6 +199,9 @@ def history(
     versions = ", ".join(str(record.version) for record in records)
     kept = f"kept, of versions {versions}" if records else "not kept: set history=N in the memory's options"
     print_lines(f"Earlier records: {kept}")
+    for record in records:
+        if record.damage is not None:
+            print_lines(safe(f"Version {record.version} is damaged: {record.damage}"))
 
 
 def _produced(event: Record) -> Text:
@@ -310,7 +313,7 @@ def delete(
     chosen = session(context, memory)
     whole = chosen.ask(lambda store: resolve(store, id))
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.__stdin__ is None or not sys.stdin.isatty():
             raise Stop(Exit.USAGE, "nobody is there to ask; say --yes")
         typer.confirm(f"Delete {safe(whole)}?", abort=True, err=True)
     existed = chosen.ask(lambda store: store.delete(whole, force=force))

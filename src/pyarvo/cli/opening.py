@@ -28,7 +28,7 @@ _QUERIES: Final = (
     "children",
     "ancestors",
     "journal",
-    "history",
+    "earlier",
     "delete",
     "force_release",
 )

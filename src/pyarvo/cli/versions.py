@@ -13,6 +13,7 @@ from pyarvo.cli.facts import Look, damaged, looked_at
 from pyarvo.cli.ids import Shortener
 from pyarvo.cli.options import IdArgument, MemoryOption, OutputOption, session
 from pyarvo.cli.output import Output, print_json, print_lines
+from pyarvo.errors import RecordCorrupt
 from pyarvo.memory import Instance, Record
 from pyarvo.memory.queries import QueryLevel
 
@@ -32,9 +33,9 @@ def diff(
 ) -> None:
     """Show what the last step changed in the record, or what differs between two kept versions."""
 
-    async def work(store: QueryLevel) -> tuple[Look, dict[int, Record]]:
+    async def work(store: QueryLevel) -> tuple[Look, dict[int, Record | RecordCorrupt]]:
         look = await looked_at(store, id)
-        kept = dict(await store.history(look.instance.id))
+        kept = dict(await store.earlier(look.instance.id))
         if look.instance.data is not None:
             kept[look.instance.version] = look.instance.data
         return look, kept
@@ -58,9 +59,12 @@ def diff(
         print_lines("nothing differs")
 
 
-def _record(instance: Instance, kept: dict[int, Record], version: int) -> Record:
-    if version in kept:
-        return kept[version]
+def _record(instance: Instance, kept: dict[int, Record | RecordCorrupt], version: int) -> Record:
+    record = kept.get(version)
+    if isinstance(record, RecordCorrupt):
+        raise Stop(Exit.FAILED, f"version {version} is damaged: {record.args[0]}")
+    if record is not None:
+        return record
     if version < 1 or version > instance.version:
         last = f"the latest is {instance.version}" if instance.version else "it has no record"
         raise Stop(Exit.NOT_FOUND, f"there is no version {version}; {last}")

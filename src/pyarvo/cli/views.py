@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from pyarvo.cli.text import utc
+from pyarvo.errors import RecordCorrupt
 from pyarvo.events.labels import labels
 from pyarvo.memory import Instance, Record, Step
 
@@ -23,6 +24,7 @@ __all__ = [
     "kind_of",
     "lease_view",
     "lock_view",
+    "record_view",
     "step_view",
 ]
 
@@ -113,10 +115,18 @@ class StepView(Struct, frozen=True, kw_only=True):
 
 
 class RecordView(Struct, frozen=True):
-    """An earlier record that is still kept."""
+    """
+    An earlier record that is still kept.
+
+    Attributes:
+        record: None when it is damaged.
+
+        damage: Why it does not decode; None when it does.
+    """
 
     version: int
-    record: Record
+    record: Record | None
+    damage: str | None = None
 
 
 def lease_view(instance: Instance) -> LeaseView:
@@ -187,6 +197,13 @@ def event_identity(event_key: str) -> EventIdentity | None:
             return EventIdentity(source, id)
         case _:
             return EventIdentity(None, event_key)
+
+
+def record_view(version: int, record: Record | RecordCorrupt) -> RecordView:
+    """One earlier record."""
+    if isinstance(record, RecordCorrupt):
+        return RecordView(version, None, str(record.args[0]))
+    return RecordView(version, record)
 
 
 def step_view(step: Step) -> StepView:

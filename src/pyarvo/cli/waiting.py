@@ -51,7 +51,7 @@ class _Asked(Struct, frozen=True):
 
 
 def awaited(
-    id: str, record: Record | None, steps: Sequence[Step], kept: Iterable[tuple[int, Record]] = ()
+    id: str, record: Record | None, steps: Sequence[Step], kept: Iterable[tuple[int, object]] = ()
 ) -> tuple[Awaited, ...] | None:
     """
     The requests of an instance that have no answer yet, oldest first.
@@ -63,7 +63,7 @@ def awaited(
 
         steps: Its journal, oldest first, or the end of it.
 
-        kept: Earlier records, by version.
+        kept: Earlier records, by version; one that is damaged says nothing.
 
     Returns:
         None when the record is not one of pyarvo's handlers, so that nobody can tell.
@@ -77,7 +77,7 @@ def awaited(
     if "expected" in events:
         answers = as_object(events["expected"]) or {}
         return tuple(_awaited(id, request, asked.get(request)) for request in answers if not answers[request])
-    consumed = {version: _consumed(earlier) for version, earlier in kept}
+    consumed = {version: _consumed(as_object(earlier) or {}) for version, earlier in kept}
     if steps:
         consumed[steps[-1].version] = as_object(events.get("consumed"))
     return tuple(_awaited(id, request, asked[request]) for request in _open(asked, steps, consumed))

@@ -26,7 +26,7 @@ from pyarvo.events.json_text import (
 from pyarvo.events.names import DOMAIN_RULE, TYPE_RULE, is_domain, is_type_name
 from pyarvo.events.uri import is_uri
 
-__all__ = ["ARVO_CONTENT_TYPE", "WIRE_FIELDS", "ArvoEvent", "known_event", "with_known"]
+__all__ = ["ARVO_CONTENT_TYPE", "REQUIRED_FIELDS", "WIRE_FIELDS", "ArvoEvent", "known_event", "with_known"]
 
 ARVO_CONTENT_TYPE: Final = "application/cloudevents+json;charset=UTF-8;profile=arvo"
 
@@ -39,7 +39,11 @@ WIRE_FIELDS: Final = frozenset(
 )
 """Names of the fields that every event has; any other key on the wire is a custom extension."""
 
-_REQUIRED = frozenset({"id", "source", "specversion", "type", "subject", "datacontenttype", "data", "time"})
+REQUIRED_FIELDS: Final = frozenset(
+    {"id", "source", "specversion", "type", "subject", "datacontenttype", "data", "time"}
+)
+"""Names of those that are on the wire of every event."""
+
 _TIME = re.compile(
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 )
@@ -187,8 +191,8 @@ class ArvoEvent(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(mapping, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
             raise InvalidEvent("event", "must be a mapping of its wire fields")
         keys = mapping.keys()
-        if not keys >= _REQUIRED:
-            raise InvalidEvent(min(_REQUIRED - keys), "is missing")
+        if not keys >= REQUIRED_FIELDS:
+            raise InvalidEvent(min(REQUIRED_FIELDS - keys), "is missing")
         if keys <= WIRE_FIELDS:
             return cls(**mapping)
         known = {key: value for key, value in mapping.items() if key in WIRE_FIELDS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pyarvo.telemetry.spans import Headers, StepSpan
 
 __all__ = ["Observed", "emitted_trace", "tell_failure"]
+
+# Of the user's error that the latest step on record failed with; read where a step has just ended so.
+_failed_with: ContextVar[str | None] = ContextVar("pyarvo.failed_with", default=None)
 
 
 class Observed:
@@ -56,7 +60,7 @@ class Observed:
         except BaseException as error:
             self._ended(on, span, begun, None, _error_type(error))
             raise
-        self._ended(on, span, begun, result, None)
+        self._ended(on, span, begun, result, _failed_with.get() if result.outcome is Outcome.FAILED else None)
         return result
 
     def _ended(
@@ -102,4 +106,5 @@ def tell_failure(error: BaseException) -> None:
     """Lay the error of user code, which the workflow keeps on record, beside the current step."""
     on = active()
     if on is not None:
+        _failed_with.set(_error_type(error))
         on.failure(error)

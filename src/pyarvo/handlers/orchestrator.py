@@ -133,9 +133,10 @@ class _MachineCore:
     def _snapshot(self, run: Run) -> Record | None:
         if run.record is None:
             return None
-        if "state" not in run.record:
+        state = run.record.get("state")
+        if state is None:  # which would start the machine anew
             raise ConfigViolation(f"the record of this {self._source} was not written by a machine")
-        return run.record["state"]
+        return state
 
     def failure_events(self, run: Run, told: ErrorData) -> Sequence[ArvoEvent]:
         outbox = self._exchanges[run.subject.orchestrator_version].outbox(run)

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, cast
 from pyarvo.contracts import ArvoContract, VersionedArvoContract
 from pyarvo.errors import ConfigViolation, ContractViolation
 from pyarvo.events import ArvoEvent
+from pyarvo.events.event import REQUIRED_FIELDS
 from pyarvo.handlers.call import (
     CallContracts,
     CallDomain,
@@ -225,13 +226,18 @@ class _FunctionCore:
 def _is_ours(record: Record) -> bool:
     """Whether a resumable wrote *record*, and nobody changed the form of what is read in it."""
     events: Any = record.get("events")
-    if "state$$" not in record or not isinstance(events, dict):
+    if not isinstance(record.get("state$$", False), dict | None) or not isinstance(events, dict):
         return False
     expected: Any = cast("Record", events).get("expected") or {}
     return isinstance(expected, dict) and all(
-        isinstance(answers, list) and all(isinstance(answer, dict) for answer in cast("list[Any]", answers))
+        isinstance(answers, list) and all(_is_answer(answer) for answer in cast("list[Any]", answers))
         for answers in cast("Record", expected).values()
     )
+
+
+def _is_answer(answer: Any) -> bool:
+    """Whether *answer* is an event as its wire fields, so that it can be laid before the function."""
+    return isinstance(answer, dict) and answer.keys() >= REQUIRED_FIELDS and isinstance(answer["type"], str)
 
 
 def _collect(record: Record | None, event: ReceivedEvent) -> dict[str, list[Record]]:

@@ -130,6 +130,7 @@ class Stepper:
             return admitted
         lease, run = admitted
         try:
+            _check_record(run)
             change = await self._run(lease, run)
             return await self._settle(lease, run, change)
         except GeneratorExit:  # a coroutine that is closed cannot await: the TTL ends the lease
@@ -159,7 +160,7 @@ class Stepper:
         record = lease.data
         if record is None:
             return lease, Run(event, key, subject, None, parent_subject, event.id)
-        init_event_id = record.get("initEventId") or event.id
+        init_event_id = record.get("initEventId", event.id)
         return lease, Run(event, key, subject, record, record.get("parentSubject"), init_event_id)
 
     async def _acquire(self, event: ArvoEvent, key: str, attempt: int) -> Lease:
@@ -273,6 +274,25 @@ def _parent_of(init: ArvoEvent) -> str | None:
     if not is_uri(parent):
         raise ExecutionViolation(f"{PARENT_SUBJECT} cannot be the subject of an answer", metadata=_of(init))
     return parent
+
+
+def _check_record(run: Run) -> None:
+    """Refuse a record in which somebody changed what each step stands on: nothing is made of it."""
+    record = run.record
+    if record is None:
+        return
+    parent, init = record.get("parentSubject"), record.get("initEventId", run.init_event_id)
+    if parent is not None and not (isinstance(parent, str) and is_uri(parent)):
+        wrong = "parentSubject"
+    elif not (isinstance(init, str) and init):
+        wrong = "initEventId"
+    elif not isinstance(record.get("events", {}), dict):
+        wrong = "events"
+    else:
+        return
+    raise ConfigViolation(
+        f"the record was changed by hand: its {wrong} cannot be used", metadata=_of(run.event)
+    )
 
 
 def _early_outcome(lease: Lease, *, is_init: bool) -> Outcome | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar, cast
 
 from msgspec.structs import replace
 
-from pyarvo.errors import LeaseLost, MemoryFault, MemoryUnavailable, UnsupportedByBackend
+from pyarvo.errors import LeaseLost, MemoryFault, MemoryUnavailable, RecordCorrupt, UnsupportedByBackend
 from pyarvo.memory.access import StoreAccess, misanswer
 from pyarvo.memory.arguments import (
     MAX_PAGE,
@@ -33,6 +34,17 @@ __all__ = ["QueryLevel"]
 _LOOKS: Final = 5
 
 R = TypeVar("R")
+
+
+@contextmanager
+def _told_as(operation: str, id: str | None = None) -> Generator[None]:
+    """The faults of a query that is made of others are its own."""
+    try:
+        yield
+    except MemoryFault as fault:
+        fault.operation = operation
+        fault.id = fault.id or id
+        raise
 
 
 class QueryLevel(StoreAccess):
@@ -102,7 +114,8 @@ class QueryLevel(StoreAccess):
     async def children(self, id: str) -> tuple[Instance, ...]:
         """The instances whose parent is *id*, newest first."""
         check_id(id, "children")
-        return tuple([child async for child in self.each(Find(parent=id))])
+        with _told_as("children", id):
+            return tuple([child async for child in self.each(Find(parent=id))])
 
     async def ancestors(self, id: str) -> tuple[Instance, ...]:
         """The parent of *id*, its parent, and so on to the root, without their records; as far as the store knows them."""
@@ -150,10 +163,30 @@ class QueryLevel(StoreAccess):
         return tuple(self._step(entry, id) for entry in entries)
 
     async def history(self, id: str) -> tuple[tuple[int, Record], ...]:
-        """Earlier records that are still kept (option `history`), as version and record, newest first."""
+        """
+        Earlier records that are still kept (option `history`), as version and record, newest first.
+
+        Raises:
+            RecordCorrupt: One of them does not decode; `earlier` has the others.
+            MemoryUnavailable: The store could not be asked.
+        """
+        kept = await self.earlier(id)
+        for _, record in kept:
+            if isinstance(record, RecordCorrupt):
+                raise record
+        return cast("tuple[tuple[int, Record], ...]", kept)
+
+    async def earlier(self, id: str) -> tuple[tuple[int, Record | RecordCorrupt], ...]:
+        """As `history`, for tools: one that does not decode is its fault, and hides no other."""
         check_id(id, "history")
         kept = await self._asked(lambda: self._backend.history(id), id, "history")
-        return tuple((version, self._decoded(raw, id, version, "history")) for version, raw in kept)
+        return tuple((version, self._decoded_or_fault(raw, id, version)) for version, raw in kept)
+
+    def _decoded_or_fault(self, raw: bytes, id: str, version: int) -> Record | RecordCorrupt:
+        try:
+            return self._decoded(raw, id, version, "history")
+        except RecordCorrupt as fault:
+            return fault
 
     async def delete(self, id: str, *, force: bool = False) -> bool:
         """
@@ -212,7 +245,8 @@ class QueryLevel(StoreAccess):
         async def look(id: str) -> Stored | None:
             return await self._asked(lambda: self._backend.get(id), id, "purge")
 
-        return await purge_trees(self, look, older_than_s=age_s, dry_run=dry_run)
+        with _told_as("purge"):
+            return await purge_trees(self, look, older_than_s=age_s, dry_run=dry_run)
 
     # --- whole instances, for copies --------------------------------------------------------------------------
 

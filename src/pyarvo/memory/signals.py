@@ -167,5 +167,5 @@ def _operation_of(ops: Sequence[Op]) -> str:
 
 
 def _told(answer: object) -> str:
-    """The answer of a call in a word: the name of its outcome."""
-    return type(answer).__name__.lower()
+    """The answer of a call in a word: the name of its outcome; a query has none, whatever it found."""
+    return type(answer).__name__.lower() if isinstance(answer, Outcome) else "answered"

@@ -119,15 +119,14 @@ class StepSpan:
 
             emitted: The events it produced.
 
-            error_type: Class of the error that ended it; None when none did.
+            error_type: Class of the error that ended it, or the workflow on record; None when none did.
         """
         span = self._span
         if span.is_recording():
-            failed = error_type is not None or outcome == "failed"
             span.set_attributes(
                 {
                     names.EXECUTION_OUTCOME: outcome,
-                    names.EXECUTION_STATUS: "failure" if failed else "normal",
+                    names.EXECUTION_STATUS: "normal" if error_type is None else "failure",
                 }
             )
             for event in emitted:
@@ -142,12 +141,10 @@ def tell_error(error: BaseException) -> None:
     """Lay an error of user code, which ended the workflow on record, beside the current step."""
     span = _step.get()
     if span is not None and span.is_recording():
-        span.set_attribute(names.ERROR_TYPE, type(error).__qualname__)
         try:
             span.record_exception(error)
         except Exception as fault:  # noqa: BLE001 - the class is a user's, its text may be what fails
             span.record_exception(fault)
-        span.set_status(Status(StatusCode.ERROR))
 
 
 def emitted_headers(consumed: Headers) -> Headers:

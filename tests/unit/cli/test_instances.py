@@ -249,6 +249,32 @@ def test_of_an_instance_with_a_damaged_record_the_rest_is_shown(shop: Any) -> No
     assert shop.json("instances", "explain", child)["parents"][0]["id"] == id
 
 
+def test_a_damaged_earlier_record_is_named_and_hides_nothing_else(shop: Any) -> None:
+    id = shop.ids["order"]
+    with sqlite3.connect(shop.path) as connection:
+        connection.execute(
+            "UPDATE history SET data = x'7b22' WHERE serial = (SELECT serial FROM instance WHERE id = ?)",
+            [id],
+        )
+    connection.close()
+    history = shop.json("instances", "history", id)
+    assert len(history["steps"]) == 2
+    (record,) = history["records"]
+    assert (record["version"], record["record"]) == (1, None)
+    assert "JSON" in record["damage"]
+    page = shop.run("instances", "history", id).stdout
+    assert "kept, of versions 1" in page
+    assert "Version 1 is damaged: " in page
+    told = shop.json("instances", "explain", id)
+    assert told["situation"] == "waiting"
+    assert not told["diff"]["kept"]
+    assert "version 1 is damaged: " in told["diff"]["reason"]
+    diff = shop.run("instances", "diff", id)
+    assert (diff.exit_code, diff.stdout) == (1, "")
+    assert "version 1 is damaged: " in diff.stderr
+    assert shop.json("instances", "diff", id, "--from", "2", "--to", "2")["changes"] == []
+
+
 # --------------------------------------------------------------------------------------------------- history
 
 

@@ -202,3 +202,31 @@ async def test_a_version_without_function_is_a_config_violation(
     with pytest.raises(ConfigViolation, match=r"2\.0\.0"):
         await handler.execute(world.init(subject=subject, dataschema="#/orc/job/2.0.0"))
     assert await memory.is_free(subject)
+
+
+# --- records that somebody changed by hand -------------------------------------------------------------------------
+
+NO_TEXT: list[Any] = [True, 0, 1.5, "", [], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("initEventId", value) for value in [None, *NO_TEXT]),
+        *(("parentSubject", value) for value in ["no uri", *NO_TEXT] if value != ""),
+        *(("events", value) for value in [None, *NO_TEXT] if not isinstance(value, dict)),
+    ],
+)
+@pytest.mark.parametrize("error", [None, ValueError("boom")])
+async def test_a_record_that_somebody_changed_is_a_config_violation_and_stays(
+    handler: ArvoResumable, memory: Any, world: Any, job: Any, field: str, value: Any, error: Any
+) -> None:
+    (request,) = (await handler.execute(world.init())).events
+    lease = await memory.inner.acquire(world.subject())
+    changed = {**lease.data, field: value}
+    await memory.inner.commit(lease, changed)
+    job.error = error
+    with pytest.raises(ConfigViolation, match=f"changed by hand: its {field}"):
+        await handler.execute(world.answer(1, to=request))
+    assert await memory.read(world.subject()) == changed
+    assert await memory.is_free(world.subject())

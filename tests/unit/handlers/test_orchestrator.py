@@ -179,6 +179,15 @@ async def test_machines_and_resumables_leave_each_others_workflows_alone(
         assert await memory.is_free(subject)
 
 
+async def test_a_state_that_is_none_does_not_start_the_machine_anew(world: Any, memory: Any) -> None:
+    handler = orchestrator(world, memory)
+    await handler.execute(world.init())
+    lease = await memory.inner.acquire(world.subject())
+    await memory.inner.commit(lease, {**lease.data, "state": None})
+    with pytest.raises(ConfigViolation, match="was not written by a machine"):
+        await handler.execute(world.answer(1))
+
+
 # --- emissions -----------------------------------------------------------------------------------------------------
 
 

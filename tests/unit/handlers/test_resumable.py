@@ -370,27 +370,46 @@ async def test_an_emission_that_no_event_can_be_is_a_failure(world: Any, memory:
     assert result.events[0].data["errorName"] == "InvalidEvent"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"events": None},
-        {"events": {"expected": 5}},
-        {"events": {"expected": {"r": 5}}},
-        {"events": {"expected": {"r": [5]}}},
-    ],
-)
+ANSWER = {
+    "id": "a",
+    "source": "com.calc.add",
+    "specversion": "1.0",
+    "type": "evt.calc.add.success",
+    "subject": "s",
+    "datacontenttype": "application/json",
+    "data": {"result": 1},
+    "time": "2026-01-01T00:00:00Z",
+}
+
+
+DAMAGES: list[dict[str, Any]] = [
+    {"events": None},
+    {"events": {"expected": 5}},
+    {"events": {"expected": {"r": 5}}},
+    {"events": {"expected": {"r": [5]}}},
+    {"events": {"expected": {"r": [{}]}}},
+    {"events": {"expected": {"r": [{**ANSWER, "type": []}]}}},
+    {"events": {"expected": {"r": [{name: ANSWER[name] for name in ANSWER if name != "subject"}]}}},
+    {"state$$": 5},
+    {"state$$": ["a"]},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_record_of_another_form_is_a_config_violation_and_stays(
     world: Any, memory: Any, damage: dict[str, Any]
 ) -> None:
     handler = resumable(world, memory, Script({"services": [ask(1)]}, None))
     (request,) = (await handler.execute(world.init())).events
     lease = await memory.inner.acquire(world.subject())
-    expected = damage["events"] and damage["events"]["expected"]
-    if isinstance(expected, dict):
-        damage = {"events": {"expected": {request.id: expected["r"]}}}
+    match damage:
+        case {"events": {"expected": {"r": answers}}}:
+            damage = {"events": {"expected": {request.id: answers}}}
+        case _:
+            pass
     damaged = {**lease.data, **damage}
     await memory.inner.commit(lease, damaged)
-    with pytest.raises(ConfigViolation, match="not written by a resumable"):
+    with pytest.raises(ConfigViolation, match=r"not written by a resumable|changed by hand"):
         await handler.execute(world.answer(2, to=request))
     assert await memory.read(world.subject()) == damaged
     assert await memory.is_free(world.subject())

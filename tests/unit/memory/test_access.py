@@ -160,3 +160,20 @@ async def test_a_ping_that_nobody_answers_is_named(tmp_path: Path) -> None:
         with pytest.raises(MemoryUnavailable) as refused:
             await memory.ping()
     assert refused.value.operation == "ping"
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        *((name, {"id": "a"}) for name in ("get", "children", "ancestors", "journal", "history", "image")),
+        *((name, {}) for name in ("instances", "count")),
+        ("purge", {"older_than_s": 1}),
+    ],
+)
+async def test_a_fault_names_the_query_that_was_asked(
+    tmp_path: Path, operation: str, arguments: dict[str, Any]
+) -> None:
+    async with SqliteMachineMemory(tmp_path / "missing" / "memory.db") as memory:
+        with pytest.raises(MemoryUnavailable) as refused:
+            await getattr(memory, operation)(**arguments)
+    assert (refused.value.operation, refused.value.id) == (operation, arguments.get("id"))

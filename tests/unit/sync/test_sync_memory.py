@@ -165,7 +165,8 @@ def test_each_call_takes_what_the_asynchronous_one_takes(name: str) -> None:
 def test_no_verb_or_query_is_missing() -> None:
     public = {name for name in dir(LeasedMemory) if not name.startswith("_")}
     assert public - set(dir(sync.SyncMemory)) <= {
+        "earlier",
         "image",
         "most_bodies",
         "put",
-    }  # for tools that copy whole stores
+    }  # for tools
