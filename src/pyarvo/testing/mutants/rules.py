@@ -262,6 +262,74 @@ def delete_of_the_unwritten_does_nothing(row: Row, op: Op, now: float) -> tuple[
     return decide(row, op, now)
 
 
+@rule(
+    Swap("row", _RIGHT, "return string.sub(token, 1, 8) == string.sub(owner, 1, 8) and ends ~= 0"),
+    Swap(
+        "release", "if token ~= ARGV[2] then", "if string.sub(token, 1, 8) ~= string.sub(ARGV[2], 1, 8) then"
+    ),
+)
+def token_is_known_by_its_beginning(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Compares the first eight characters of a token."""
+    if isinstance(op, Commit | Renew | Release) and row.token[:8] == op.token[:8]:
+        op = replace(op, token=row.token)
+    return decide(row, op, now)
+
+
+@rule(
+    Swap("row", _RIGHT, "return string.lower(token) == string.lower(owner) and ends ~= 0"),
+    Swap("release", "if token ~= ARGV[2] then", "if string.lower(token) ~= string.lower(ARGV[2]) then"),
+)
+def tokens_are_folded(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Makes no difference between upper and lower case in a token, as many collations."""
+    if isinstance(op, Commit | Renew | Release) and row.token.lower() == op.token.lower():
+        op = replace(op, token=row.token)
+    return decide(row, op, now)
+
+
+@rule(Swap("row", _RIGHT, "return ends ~= 0 and (token == owner or not held())"))
+def lapsed_lease_is_anybodys(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Asks for the token only while the lease runs: a former holder writes once its successor's ran out too."""
+    if isinstance(op, Commit | Renew) and row.until and not is_held(row, now):
+        op = replace(op, token=row.token)
+    return decide(row, op, now)
+
+
+@rule(Swap("release", "if token ~= ARGV[2] then", "if token ~= ARGV[2] and (ends == 0 or held()) then"))
+def lapsed_lease_is_given_up_by_anybody(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Ends the rights of a successor whose lease ran out when a former holder releases."""
+    if isinstance(op, Release) and row.until and not is_held(row, now):
+        op = replace(op, token=row.token)
+    return decide(row, op, now)
+
+
+@rule(
+    Swap(
+        "release",
+        "redis.call('HSET', KEYS[1], 'until', '0')",
+        "if held() then redis.call('HSET', KEYS[1], 'until', '0') end",
+    )
+)
+def late_release_leaves_the_rights(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Takes a lease that ran out for one that is over: its holder may still commit after its release."""
+    after, outcome = decide(row, op, now)
+    return (row, outcome) if isinstance(op, Release) and not is_held(row, now) else (after, outcome)
+
+
+@rule(
+    Swap(
+        "commit",
+        "'version', made, 'until', release and '0' or whole(ends),",
+        "'version', made, 'until', release and held() and '0' or whole(ends),",
+    )
+)
+def late_commit_leaves_the_rights(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Ends with a commit only a lease that runs: who came late may commit once more."""
+    after, outcome = decide(row, op, now)
+    if isinstance(op, Commit) and after is not row and not is_held(row, now):
+        return replace(after, until=row.until), outcome
+    return after, outcome
+
+
 # --- SQL --------------------------------------------------------------------------------------------------------
 
 changed(
