@@ -142,3 +142,26 @@ def next_holder_wipes_the_note(row: Row, op: Op, now: float) -> tuple[Row, Outco
     if isinstance(op, Acquire) and after is not row:
         return replace(after, note=""), outcome
     return after, outcome
+
+
+@rule(
+    Swap(
+        "commit",
+        "'version', made, 'until', release and '0' or whole(ends),",
+        "'version', made, 'until', release and '0' or whole(ends + 30000000),",
+    )
+)
+def commit_prolongs(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Gives a holder half a minute more with every write."""
+    after, outcome = decide(row, op, now)
+    if isinstance(op, Commit) and after is not row and after.until:
+        return replace(after, until=row.until + 30.0), outcome
+    return after, outcome
+
+
+@rule()
+def plain_repeat_is_forgotten_by_a_successor(row: Row, op: Op, now: float) -> tuple[Row, Outcome]:
+    """Recognises a repeated commit that has no step only until somebody else takes the lease."""
+    if isinstance(op, Commit) and op.event_key is None and row.token != op.token:
+        row = replace(row, written=None)
+    return decide(row, op, now)
