@@ -17,6 +17,7 @@ from pyarvo.testing.faults.proxy import TcpProxy
 __all__ = [
     "PATIENCE_S",
     "SHORT_S",
+    "STORM_S",
     "Bench",
     "Factory",
     "PromiseBroken",
@@ -35,6 +36,9 @@ _SLACK_S: Final = 0.15
 
 PATIENCE_S: Final = 35.0
 """Who comes again at once may pass a caller by for long, on a busy machine."""
+
+STORM_S: Final = 15.0
+"""How long many go on at once: over a slow store they come less far, which breaks no promise."""
 
 Factory = Callable[..., MachineMemory]
 """

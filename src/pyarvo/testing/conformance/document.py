@@ -42,7 +42,8 @@ Levels are declared, and within a level nothing is optional. A level that is dec
 
 The clauses of telemetry listen through OpenTelemetry's SDK, which comes with `pyarvo[kit]`; without it they are *missing*.
 
-Clauses run at the same time, each on instances of its own, so that what has to expire costs a second once.
+Clauses run at the same time, each on instances of its own, so that what has to expire costs a second once. Those
+of faults, which go by deadlines of tenths of a second, run after the others: a store that these keep busy breaks no promise.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import time
 
 from msgspec.structs import replace
 
@@ -230,3 +231,42 @@ class HolderIsHidden(Wrapper):
     async def get(self, id: str) -> Stored | None:
         stored = await self.inner.get(id)
         return None if stored is None else replace(stored, row=replace(stored.row, until=0.0))
+
+
+@wrapper
+class LapsedIsHeld(Wrapper):
+    """Takes a lease that ran out for one that runs when it lists what is held."""
+
+    async def find(self, what: Find, *, before: int | None, limit: int) -> Sequence[Stored]:
+        if what.held is None:
+            return await self.inner.find(what, before=before, limit=limit)
+        found = await self.inner.find(replace(what, held=None), before=before, limit=limit)
+        return [each for each in found if (each.row.until != 0.0) is what.held]
+
+    async def count(self, what: Find) -> int:
+        return len(await self.find(what, before=None, limit=1_000))
+
+
+@wrapper
+class StepsAreOfNow(Wrapper):
+    """Says of every step that it was made when somebody asked."""
+
+    async def journal(self, id: str, *, after: int, limit: int) -> Sequence[JournalEntry]:
+        return [replace(each, at=time()) for each in await self.inner.journal(id, after=after, limit=limit)]
+
+
+@wrapper
+class HistoryOutlivesDelete(Wrapper):
+    """Gives the earlier records of an instance that was deleted."""
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
+        self._before: dict[str, Sequence[tuple[int, bytes]]] = {}
+
+    async def answer(self, op: Op) -> Outcome:
+        if isinstance(op, Delete):
+            self._before[op.id] = await self.inner.history(op.id)
+        return await self.ask(op)
+
+    async def history(self, id: str) -> Sequence[tuple[int, bytes]]:
+        return [*await self.inner.history(id), *self._before.get(id, ())]

@@ -287,3 +287,15 @@ class PickledRecords(FourVerbs):
     async def write(self, id: str, data: Record) -> None:
         raw = orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS, default=str)
         await super().write(id, orjson.loads(raw))
+
+
+@verbs
+class ReadsProlong(FourVerbs):
+    """Counts a lock anew when somebody reads, as stores with sliding expiry: who looks keeps a dead holder's alive."""
+
+    async def read(self, id: str) -> Record | None:
+        found = await super().read(id)
+        token, until = self.room.locks.get(id, ("", 0.0))
+        if monotonic() < until:
+            self.room.locks[id] = token, monotonic() + self.ttl_s
+        return found

@@ -109,9 +109,21 @@ async def again(bench: Bench) -> None:
     bench.equal(await memories[1].read(id), {"n": 5}, "the record")
 
 
-@clause("base.lease.10", "denials do not prolong a lease")
-async def denials_do_not_prolong(bench: Bench) -> None:
+@clause("base.lease.10", "neither denials nor reads nor its holder's writes prolong a lease")
+async def nothing_prolongs(bench: Bench) -> None:
     memory, other = bench.open(lease_ttl_s=SHORT_S), bench.open(lease_ttl_s=30.0)
+    used = bench.open(lease_ttl_s=2 * SHORT_S)
+    read, written = bench.id("read"), bench.id("written")
+    for each in (read, written):
+        await bench.locked(used, each)
+    await bench.pass_s(SHORT_S)
+    await used.write(written, {"n": 1})
+    await other.read(read)
+    await bench.pass_s(SHORT_S)
+    bench.equal(
+        await other.lock(written), expected=True, what="lock 2 s after one for 2 s, whose holder wrote"
+    )
+    bench.equal(await other.lock(read), expected=True, what="lock 2 s after one for 2 s, while others read")
     id = bench.id()
     await bench.locked(memory, id)
     began = monotonic()

@@ -34,12 +34,30 @@ async def stale_commit(bench: Bench) -> None:
     bench.equal(await other.commit(fresh, {"by": "fresh"}), 1, "the version of the successor's commit")
 
 
-@clause("leased.ownership.02", "a commit by a former holder is refused also after its successor has gone")
+@clause(
+    "leased.ownership.02",
+    "a commit by a former holder is refused also after its successor has gone, or its lease ran out too",
+)
 async def stale_commit_later(bench: Bench) -> None:
     memory, stale, other, fresh = await _taken_over(bench)
     bench.equal(await other.release(fresh), expected=True, what="release by the successor")
     await bench.refused(memory.commit(stale, {"by": "stale"}), LeaseLost, "a commit by the former holder")
     bench.equal(await memory.read(stale.id), None, "the record after a refused commit")
+    await _lapsed_too(bench)
+
+
+async def _lapsed_too(bench: Bench) -> None:
+    """The same where the successor's lease ran out: nobody holds one, and the right is still the successor's."""
+    memory, other = bench.several(2)
+    stale = await bench.held(memory, bench.id("left"), ttl_s=SHORT_S)
+    await bench.pass_s()
+    fresh = await bench.held(other, stale.id, ttl_s=SHORT_S)
+    await bench.pass_s()
+    what = "once the successor's lease ran out too"
+    await bench.refused(memory.commit(same_again(stale), {"by": "stale"}), LeaseLost, f"a commit {what}")
+    await bench.refused(memory.renew(same_again(stale)), LeaseLost, f"a renewal {what}")
+    bench.equal(await memory.release(same_again(stale)), expected=False, what=f"release {what}")
+    bench.equal(await other.commit(fresh, {"by": "fresh"}), 1, "the version of the successor's late commit")
 
 
 @clause(
@@ -111,6 +129,11 @@ async def after_release(bench: Bench) -> None:
     await bench.refused(memory.renew(same_again(lease)), LeaseLost, "a renewal after release")
     bench.equal(await memory.read(lease.id), None, "the record")
     bench.equal((await bench.held(memory, lease.id)).fence, lease.fence + 1, "the next fence")
+    late = await bench.held(memory, bench.id("late"), ttl_s=SHORT_S)
+    await bench.pass_s()
+    bench.equal(await memory.release(same_again(late)), expected=True, what="release of a lease that ran out")
+    await bench.refused(memory.commit(same_again(late), {"n": 1}), LeaseLost, "a commit after a late release")
+    await bench.refused(memory.renew(same_again(late)), LeaseLost, "a renewal after a late release")
 
 
 @clause("leased.ownership.09", "a commit that releases ends every right of its token")
@@ -121,17 +144,31 @@ async def after_commit(bench: Bench) -> None:
     await bench.refused(memory.commit(same_again(lease), {"n": 2}), LeaseLost, "a commit after the last one")
     await bench.refused(memory.renew(same_again(lease)), LeaseLost, "a renewal after the last commit")
     bench.equal(await memory.read(lease.id), {"n": 1}, "the record")
+    late = await bench.held(memory, bench.id("late"), ttl_s=SHORT_S)
+    await bench.pass_s()
+    await memory.commit(late, {"n": 1})
+    again = same_again(late)
+    await bench.refused(memory.commit(again, {"n": 2}), LeaseLost, "a commit after a late one that released")
+    await bench.refused(memory.renew(same_again(late)), LeaseLost, "a renewal after a late commit")
 
 
 @clause("leased.ownership.10", "a handle with another token is nobody's, whatever else it says")
-async def forged(bench: Bench) -> None:
+async def forged_handle(bench: Bench) -> None:
     memory, other = bench.several(2)
     lease = await bench.held(memory, bench.id())
-    forged = same_again(lease)
-    forged.token = "0" * 32
-    await bench.refused(other.commit(forged, {"by": "forger"}), LeaseLost, "a commit with another token")
-    await bench.refused(other.renew(forged), LeaseLost, "a renewal with another token")
-    bench.equal(await other.release(forged), expected=False, what="release with another token")
+
+    def forged(token: str) -> Lease:
+        handle = same_again(lease)
+        handle.token = token
+        return handle
+
+    token = lease.token
+    first, last = ("1" if token[n] == "0" else "0" for n in (0, -1))
+    alike = {first + token[1:], token[:-1] + last, token[:16], f"{token}0", f"{token} ", token.swapcase()}
+    for wrong in ["0" * 32, *sorted(alike - {token})]:
+        await bench.refused(other.commit(forged(wrong), {"n": 0}), LeaseLost, "a commit with another token")
+        await bench.refused(other.renew(forged(wrong)), LeaseLost, "a renewal with another token")
+        bench.equal(await other.release(forged(wrong)), expected=False, what="release with another token")
     bench.equal(await memory.commit(lease, {"by": "holder"}), 1, "the version of the holder's commit")
 
 

@@ -59,7 +59,7 @@ async def event_of_another(bench: Bench) -> None:
 @clause(
     "backend.neighbours.01",
     "an event stays consumed when the events it produced are no longer kept; as many earlier records as were asked for"
-    " are, newest first",
+    " are, newest first, until the instance is deleted",
 )
 async def old_steps(bench: Bench) -> None:
     memory = bench.open(journal=2, history=2)
@@ -73,6 +73,9 @@ async def old_steps(bench: Bench) -> None:
             lease is not None and lease.replay is not None, f"event {n} of 5 was granted a lease again"
         )
     bench.equal(await memory.history(id), ((4, {"n": 3}), (3, {"n": 2})), "the earlier records of five")
+    await memory.delete(id)
+    await memory.commit(await bench.held(memory, id), {"n": "anew"})
+    bench.equal(await memory.history(id), (), "the earlier records of an instance that was created anew")
 
 
 @clause("base.neighbours.02", "ids that a URL, a form or a shell would rewrite are taken as they are")

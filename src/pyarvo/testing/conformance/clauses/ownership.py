@@ -74,12 +74,27 @@ async def stale_write(bench: Bench) -> None:
     bench.equal(await successor.read(id), None, "the record after a refused write")
 
 
-@clause("base.ownership.07", "a write by a former holder is refused also after its successor has unlocked")
+@clause(
+    "base.ownership.07",
+    "a former holder is refused also after its successor has unlocked, and after the successor's lease ran out too",
+)
 async def stale_write_after_successor(bench: Bench) -> None:
     stale, successor, third, id = await _taken_over(bench)
+    left, unlocked = bench.id("left"), bench.id("left and unlocked")
+    for each in (left, unlocked):
+        await bench.locked(stale, each)
+    await bench.pass_s()
+    brief = bench.open(lease_ttl_s=SHORT_S)
+    for each in (left, unlocked):
+        await bench.locked(brief, each)
     bench.equal(await successor.unlock(id), expected=True, what="unlock by the successor")
     await bench.refused(stale.write(id, {"by": "stale"}), Exception, "a write by the former holder")
     bench.equal(await third.read(id), None, "the record after a refused write")
+    await bench.pass_s()
+    what = "once the successor's lease ran out too"
+    await bench.refused(stale.write(left, {"by": "stale"}), Exception, f"a write {what}")
+    bench.equal(await third.read(left), None, "the record after a refused write")
+    bench.equal(await stale.unlock(unlocked), expected=False, what=f"unlock {what}")
 
 
 @clause("base.ownership.08", "what the successor wrote is never overwritten by the former holder")

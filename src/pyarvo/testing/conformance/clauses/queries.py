@@ -94,6 +94,8 @@ async def roots_and_held(bench: Bench) -> None:
     parent = bench.id("parent")
     for name in ("a", "b", "c"):
         await put(bench, memory, bench.id(name), parent=parent)
+    await bench.held(memory, bench.id("a"), ttl_s=SHORT_S)
+    await bench.pass_s()  # a lease that ran out holds nothing
     bench.equal(await _found(bench, memory, parent=parent, root=False), ["c", "b", "a"], "the children")
     bench.equal(await _found(bench, memory, parent=parent, root=True), [], "children that are roots")
     await bench.held(memory, bench.id("b"))
@@ -162,6 +164,8 @@ async def journal(bench: Bench) -> None:
         await memory.commit(await bench.held(memory, id), {"n": n}, step=Step(f"k{n}", ({"n": n},)))
     steps = [(each.event_key, each.produced, each.version) for each in await memory.journal(id)]
     bench.equal(steps, [(f"k{n}", ({"n": n},), n + 1) for n in range(4)], "the journal")
+    times = [[each.at for each in await memory.journal(id)] for _ in range(2)]
+    bench.equal(times[1], times[0], "when the steps were made, asked again")
     second = [each.version for each in await memory.journal(id, after=1, limit=2)]
     bench.equal(second, [2, 3], "two steps after the first")
     bench.equal(await memory.journal(id, after=4), (), "steps after the last")

@@ -13,8 +13,8 @@ __all__: list[str] = []
 
 @clause(
     "query.retention.01",
-    "an instance that is created anew after its deletion begins at version 1, with an empty journal; until then"
-    " every holder is told of the deletion",
+    "delete raises the fence; an instance that is created anew after it begins at version 1, with an empty journal,"
+    " among the living; until then every holder is told of the deletion",
 )
 async def created_anew(bench: Bench) -> None:
     memory = bench.open()
@@ -27,10 +27,17 @@ async def created_anew(bench: Bench) -> None:
     await memory.release(declined)
     lease = await bench.held(memory, id, event_key="k1")
     bench.equal((lease.version, lease.data), (0, None), "version and record of the holder after that")
-    bench.holds(lease.fence > declined.fence > 3, f"the fence went back to {lease.fence}")
+    bench.holds(
+        lease.fence > declined.fence > 4,
+        f"fences after three leases and a delete: {declined.fence}, {lease.fence}",
+    )
     bench.equal(lease.deleted_at, declined.deleted_at, "what the holder after that is told of the deletion")
     bench.equal(await memory.commit(lease, {"new": True}, step=Step("k1")), 1, "the version")
     bench.equal([each.event_key for each in await memory.journal(id)], ["k1"], "the journal")
+    anew = await bench.held(memory, id)
+    bench.equal(anew.deleted_at, None, "what a holder is told of the deletion, once there is a record again")
+    seen = await memory.get(id)
+    bench.equal(seen.deleted_at if seen else "", None, "when what was created anew was deleted")
 
 
 @clause("query.retention.02", "a commit sent again after the deletion brings nothing back")
@@ -110,6 +117,9 @@ async def delete_leased(bench: Bench) -> None:
     await memory.commit(lease, {"n": 1}, release=False)
     await bench.refused(tool.delete(id), LeaseLost, "delete of a leased instance")
     bench.equal(await memory.commit(lease, {"n": 2}), 2, "the version of the holder's next commit")
+    unwritten = await bench.held(memory, bench.id("unwritten"))
+    await bench.refused(tool.delete(unwritten.id), LeaseLost, "delete of a leased instance without a record")
+    bench.equal(await memory.commit(unwritten, {"n": 1}), 1, "the version of its holder's first commit")
 
 
 @clause(
@@ -160,7 +170,10 @@ async def delete_unwritten(bench: Bench) -> None:
     bench.equal(await tool.read(id), None, "the record after the late commit")
 
 
-@clause("query.retention.10", "release by force takes the lease, raises the fence and keeps the reason")
+@clause(
+    "query.retention.10",
+    "release by force takes the lease, also one that ran out, raises the fence and keeps the reason",
+)
 async def force_release(bench: Bench) -> None:
     memory, tool = bench.several(2)
     id = bench.id()
@@ -173,6 +186,13 @@ async def force_release(bench: Bench) -> None:
     freed = await tool.get(id)
     bench.equal(None if freed is None else (freed.held, freed.note), (False, "stuck"), "held and note")
     bench.holds((await bench.held(tool, id)).fence > lease.fence + 1, "the fence was not raised")
+    kept = await tool.get(id)
+    bench.equal(None if kept is None else kept.note, "stuck", "the note while the next holder works")
+    late = await bench.held(memory, bench.id("late"), ttl_s=SHORT_S)
+    await bench.pass_s()
+    freed_late = await tool.force_release(late.id, reason="frozen")
+    bench.equal(freed_late, expected=True, what="release by force of a lease that ran out")
+    await bench.refused(memory.commit(late, {"n": 1}), LeaseLost, "a late commit after the release by force")
 
 
 @clause(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import orjson
 
 from pyarvo.errors import EventConsumed, LeaseLost, WriteConflict
 from pyarvo.memory import Lease, Step
@@ -16,7 +18,16 @@ KEY = '["com.shop","evt-1"]'
 PRODUCED: tuple[dict[str, Any], ...] = (
     {"id": "p1", "type": "com.pay"},
     {"id": "p2", "data": {"é": [1.5, None]}},
+    {
+        "type": "com.ship",
+        "id": "p3",
+        "data": {"z": 1.0, "a": 2**63 - 1, "": "e\u0301 \u00e9 \0 0", "b": [True, "1", {}]},
+    },
 )
+_STEPS: Final = 140
+"""More than a memory of four verbs keeps inside its record."""
+
+_LONG: Final = "x" * 1_000
 
 
 async def _consumed(bench: Bench, memory: Watched) -> str:
@@ -81,15 +92,22 @@ async def consumed_once(bench: Bench) -> None:
     bench.equal(await memory.commit(lease, {"n": 2}, step=Step("another")), 2, "the version of another event")
 
 
-@clause("leased.idempotence.05", "an event consumed long ago is still known: forty later, its key answers")
+@clause(
+    "leased.idempotence.05",
+    "an event consumed long ago is still known: 140 later, its key answers; of the last hundred, with what it produced",
+)
 async def for_life(bench: Bench) -> None:
     memory = bench.open()
     id = bench.id()
-    for n in range(40):
-        await memory.commit(await bench.held(memory, id), {"n": n}, step=Step(f"k{n}", ({"n": n},)))
-    for n in (0, 1, 20, 39):
-        lease = await _replayed(bench, memory, id, f"k{n}")
-        bench.equal(getattr(lease.replay, "version", None), n + 1, "the version of the step")
+    lease = await bench.held(memory, id)
+    for n in range(_STEPS):
+        await memory.commit(lease, {"n": n}, step=Step(f"k{n}", ({"n": n},)), release=False)
+    await memory.release(lease)
+    for n in (0, 1, _STEPS - 100, _STEPS - 40, _STEPS - 1):
+        step = (await _replayed(bench, memory, id, f"k{n}")).replay
+        bench.equal(getattr(step, "version", None), n + 1, "the version of the step")
+        if n >= _STEPS - 100:
+            bench.equal(getattr(step, "produced", None), ({"n": n},), f"the events of step {n} of {_STEPS}")
     await bench.refused(
         memory.commit(await bench.held(memory, id), {}, step=Step("k0")),
         EventConsumed,
@@ -122,6 +140,10 @@ async def identity(bench: Bench) -> None:
     for key in others:
         lease = await bench.held(memory, id, event_key=key)
         await memory.release(lease)
+    alike = (f"{_LONG}1", f"{_LONG}2", _LONG, "caf\u00e9", "cafe\u0301", "n\0", "n", "n ", "%20")
+    for n, name in enumerate(alike):
+        lease = await bench.held(memory, id, event_key=["com.shop", name])
+        await memory.commit(lease, {"n": n}, step=Step(orjson.dumps(["com.shop", name]).decode()))
 
 
 @clause("leased.idempotence.07", "two instances may consume the same event")
@@ -190,14 +212,13 @@ async def again(bench: Bench) -> None:
 @clause("leased.idempotence.11", "a repeat recognises itself also after a successor has written")
 async def again_later(bench: Bench) -> None:
     memory, other = bench.several(2)
-    lease = await bench.held(memory, bench.id())
-    repeat = same_again(lease)
-    await memory.commit(lease, {"n": 1}, step=Step("k1"))
-    await other.commit(await bench.held(other, lease.id), {"n": 2}, step=Step("k2"))
-    bench.equal(
-        await memory.commit(same_again(repeat), {"n": 1}, step=Step("k1")), 1, "the version of the repeat"
-    )
-    bench.equal(await memory.read(lease.id), {"n": 2}, "the record")
+    for name, step in (("a", Step("k1")), ("without a step", None)):
+        lease = await bench.held(memory, bench.id(name))
+        repeat = same_again(lease)
+        await memory.commit(lease, {"n": 1}, step=step)
+        await other.commit(await bench.held(other, lease.id), {"n": 2}, step=Step("k2"))
+        bench.equal(await memory.commit(repeat, {"n": 1}, step=step), 1, "the version of the repeat")
+        bench.equal(await memory.read(lease.id), {"n": 2}, "the record")
 
 
 @clause("leased.idempotence.12", "a repeat does not end the lease of a successor")
