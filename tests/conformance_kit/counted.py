@@ -1,5 +1,5 @@
 """
-The table of the kit in docs/trials.md: how much there is of it, and how long a run takes.
+The table of the kit in README.md: how much there is of it, and how long a run takes.
 
 `python -m tests.conformance_kit.counted --runs 50` runs the kit on the five memories, two stores at a time and the runs on each one
 after the other, and writes docs/conformance-runs.json and the table; without `--runs` it writes the table from that file.
@@ -33,7 +33,7 @@ from pyarvo.testing.mutants import MUTANTS
 
 _ROOT: Final = Path(__file__).parents[2]
 RUNS: Final = _ROOT / "docs" / "conformance-runs.json"
-PAGE: Final = _ROOT / "docs" / "trials.md"
+README: Final = _ROOT / "README.md"
 BLOCK: Final = re.compile(r"<!-- kit: [^>]+ -->\n(.*?)<!-- /kit -->", re.DOTALL)
 
 _AT_ONCE: Final = 2
@@ -41,7 +41,7 @@ _STORES: Final = ("memory", "SQLite", "Redis", "PostgreSQL", "NATS")
 
 
 def block() -> str:
-    """What stands between the two marks of docs/trials.md."""
+    """What stands between the two marks of README.md."""
     known = clauses()
     kinds = Counter(kind for each in known for kind in each.kinds)
     told = (
@@ -104,10 +104,10 @@ def main() -> None:
         with ProcessPoolExecutor(_AT_ONCE) as pool:
             found = dict(zip(_STORES, pool.map(_run, _STORES, [runs] * len(_STORES)), strict=True))
         RUNS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    text = PAGE.read_text(encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
     match = BLOCK.search(text)
     assert match is not None
-    PAGE.write_text(text[: match.start(1)] + block() + text[match.end(1) :], encoding="utf-8")
+    README.write_text(text[: match.start(1)] + block() + text[match.end(1) :], encoding="utf-8")
 
 
 if __name__ == "__main__":

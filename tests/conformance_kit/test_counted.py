@@ -1,17 +1,17 @@
-"""docs/trials.md says of the kit what there is, and what a run of it found."""
+"""README.md says of the kit what there is, and what a run of it found."""
 
 from __future__ import annotations
 
 import json
 
-from tests.conformance_kit.counted import BLOCK, PAGE, RUNS, block
+from tests.conformance_kit.counted import BLOCK, README, RUNS, block
 
 from pyarvo.testing.conformance.clause import clauses
 from pyarvo.testing.conformance.levels import Level
 
 
-def test_the_page_counts_what_there_is() -> None:
-    match = BLOCK.search(PAGE.read_text(encoding="utf-8"))
+def test_readme_counts_what_there_is() -> None:
+    match = BLOCK.search(README.read_text(encoding="utf-8"))
     assert match is not None
     assert match[1] == block(), "python -m tests.conformance_kit.counted"
 
