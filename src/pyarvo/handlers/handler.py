@@ -108,9 +108,9 @@ class ArvoEventHandler:
         except asyncio.CancelledError as error:
             if caller_cancelled():
                 raise
-            return ExecutionResult(self._told(event, contract, error), Outcome.FAILED)
+            return ExecutionResult(self._error_events(event, contract, error), Outcome.FAILED)
         except Exception as error:  # noqa: BLE001 - whatever user code raises is told to the sender
-            return ExecutionResult(self._told(event, contract, error), Outcome.FAILED)
+            return ExecutionResult(self._error_events(event, contract, error), Outcome.FAILED)
         return ExecutionResult(events, Outcome.RAN)
 
     async def _run(self, event: ArvoEvent, contract: VersionedArvoContract) -> tuple[ArvoEvent, ...]:
@@ -123,7 +123,7 @@ class ArvoEventHandler:
             self._put(outbox, output, event, contract)
         return tuple(outbox.events)
 
-    def _told(
+    def _error_events(
         self, event: ArvoEvent, contract: VersionedArvoContract, error: BaseException
     ) -> tuple[ArvoEvent, ...]:
         tell_failure(error)

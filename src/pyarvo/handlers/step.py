@@ -174,13 +174,13 @@ class Stepper:
             raise TransactionViolation(
                 _acquire_cause(fault),
                 "the machine memory could not be asked; deliver the event again",
-                metadata=_again(event),
+                metadata=_redelivery(event),
             ) from fault
         if lease is None:
             raise TransactionViolation(
                 TransactionCause.LOCK_UNACQUIRED,
                 "another execution holds the workflow; deliver the event again",
-                metadata=_again(event),
+                metadata=_redelivery(event),
                 retry_after_s=_retry_after_s(attempt),
             )
         return lease
@@ -233,7 +233,7 @@ class Stepper:
             # What user code made can never be kept: no redelivery helps, the workflow fails on record.
             if change.outcome is Outcome.FAILED:
                 raise ExecutionViolation(
-                    "not even the failure can be stored", metadata=_of(event)
+                    "not even the failure can be stored", metadata=_identity(event)
                 ) from refused
             return await self._settle(lease, run, self._failure(run, refused))
         except (Exception, asyncio.CancelledError) as fault:
@@ -242,7 +242,7 @@ class Stepper:
             raise TransactionViolation(
                 TransactionCause.WRITE_MACHINE_MEMORY_FAILURE,
                 "the step was refused, or nobody knows whether it was written; deliver the event again",
-                metadata=_again(event),
+                metadata=_redelivery(event),
             ) from fault
         return ExecutionResult(tuple(change.emitted), change.outcome)
 
@@ -263,7 +263,7 @@ def _subject_of(event: ArvoEvent) -> ParsedSubject:
         return parse_subject(event.subject)
     except InvalidSubject as error:
         raise ExecutionViolation(
-            "the subject of the event is not an orchestration subject", metadata=_of(event)
+            "the subject of the event is not an orchestration subject", metadata=_identity(event)
         ) from error
 
 
@@ -272,7 +272,9 @@ def _parent_of(init: ArvoEvent) -> str | None:
     if not isinstance(parent, str) or not parent:
         return None  # validation against the contract says what is wrong with it
     if not is_uri(parent):
-        raise ExecutionViolation(f"{PARENT_SUBJECT} cannot be the subject of an answer", metadata=_of(init))
+        raise ExecutionViolation(
+            f"{PARENT_SUBJECT} cannot be the subject of an answer", metadata=_identity(init)
+        )
     return parent
 
 
@@ -335,10 +337,10 @@ def _retry_after_s(attempt: int) -> float:
     return uniform(longest / 2, longest)
 
 
-def _of(event: ArvoEvent) -> dict[str, Any]:
+def _identity(event: ArvoEvent) -> dict[str, Any]:
     return {"subject": event.subject, "source": event.source, "id": event.id, "type": event.type}
 
 
-def _again(event: ArvoEvent) -> dict[str, Any]:
-    """What to deliver again, whole, under the TypeScript system's name."""
-    return {**_of(event), "initiatingEvent": event.to_dict()}
+def _redelivery(event: ArvoEvent) -> dict[str, Any]:
+    """Metadata of a step that did not happen: the event to deliver again, under the TypeScript system's name."""
+    return {**_identity(event), "initiatingEvent": event.to_dict()}

@@ -18,7 +18,7 @@ from pyarvo.errors import (
     RecordCorrupt,
     WriteOutcomeUnknown,
 )
-from pyarvo.memory.backend import Backend
+from pyarvo.memory.backend import Backend, Batches
 from pyarvo.memory.batching import Batcher
 from pyarvo.memory.codec import decode_produced, decode_record
 from pyarvo.memory.codecs.codec import Where
@@ -34,7 +34,8 @@ __all__ = ["StoreAccess", "misanswer"]
 
 _log = logging.getLogger("pyarvo.memory")
 
-_MAX_BATCH: Final = 256
+_ONE_BATCH: Final = Batches(max_ops=256, max_in_flight=1)
+_NO_BATCHES: Final = Batches(max_ops=1, max_in_flight=64)
 
 R = TypeVar("R")
 
@@ -58,10 +59,10 @@ class StoreAccess:
         self._closed = False
         self._ending: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
-        whole: tuple[int, int] = getattr(backend, "batches", (_MAX_BATCH, 1))
-        size, lanes = whole if options.batching else (1, 64)
-        self._writes = Batcher(self._execute, self._orphaned, max_ops=size, max_in_flight=lanes)
-        self._reads = Batcher(self._execute, self._orphaned, max_ops=size, max_in_flight=lanes)
+        batches: Batches = getattr(backend, "batches", _ONE_BATCH) if options.batching else _NO_BATCHES
+        max_ops, max_in_flight = batches
+        self._writes = Batcher(self._execute, self._orphaned, max_ops=max_ops, max_in_flight=max_in_flight)
+        self._reads = Batcher(self._execute, self._orphaned, max_ops=max_ops, max_in_flight=max_in_flight)
 
     async def _ask(self, op: Op, within_s: float, operation: str) -> Outcome:
         """Send *op* and wait at most *within_s* seconds; every fault names instance and operation."""

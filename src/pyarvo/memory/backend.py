@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -12,7 +12,7 @@ from pyarvo.errors import MemoryFault
 from pyarvo.events.labels import Labels
 from pyarvo.memory.decide import JournalEntry, Op, Outcome, Row, is_held
 
-__all__ = ["Backend", "Find", "Image", "Importing", "Stored", "hashed", "is_hashed", "matches"]
+__all__ = ["Backend", "Batches", "Find", "Image", "Importing", "Stored", "hashed", "is_hashed", "matches"]
 
 _HASHED: Final = "blake2b:"
 _HASHED_LENGTH: Final = len(_HASHED) + 32
@@ -92,6 +92,20 @@ def matches(stored: Stored, what: Find) -> bool:
     return what.updated_after is None or stored.updated_at > what.updated_after
 
 
+class Batches(NamedTuple):
+    """
+    How operations go to a backend.
+
+    Attributes:
+        max_ops: Most operations of one batch; 1 = each goes alone.
+
+        max_in_flight: Most batches under way at once, on one event loop.
+    """
+
+    max_ops: int
+    max_in_flight: int
+
+
 class Backend(Protocol):
     """
     A store that keeps the lease algorithm of `decide`.
@@ -101,9 +115,9 @@ class Backend(Protocol):
     outcome, or the fault of that operation alone. It raises `MemoryUnavailable` when nothing of the whole was
     applied, and `WriteOutcomeUnknown` when the store did not say.
 
-    One batch is under way at a time. A backend that gains by having more may say so by an attribute `batches`: most
-    operations of one, and most batches under way. Then the store works on one while this process works on another;
-    no two of them have operations of one instance.
+    One batch of up to 256 operations is under way at a time. A backend that gains by having more under way may say so
+    by an attribute `batches` (`Batches`): then the store works on one while this process works on another. No two
+    batches under way have operations of one instance.
 
     A backend without an index, which walks all it has for every page of a list, may name by an attribute `page` how
     many instances to ask for when all are wanted; else it is 1,000.

@@ -22,14 +22,14 @@ from pyarvo.memory.decide import Op, Outcome
 
 __all__ = ["Batcher", "Call"]
 
+Execute = Callable[[Sequence[Op]], Coroutine[Any, Any, Sequence[Outcome | MemoryFault]]]
+Orphaned = Callable[[Op, Outcome | WriteOutcomeUnknown], None]
+
 # A loop that was held up finds an answer and the end of its time in the same turn. What has come by then counts: so many
 # turns, at most, it takes from the connection through the backend to its call.
 _LAST_TURNS: Final = 10
 
-Execute = Callable[[Sequence[Op]], Coroutine[Any, Any, Sequence[Outcome | MemoryFault]]]
-Orphaned = Callable[[Op, Outcome | WriteOutcomeUnknown], None]
-
-# Fewer are not shared: what a round trip costs weighs more than what it gains to have two.
+# Fewer are not shared: a second round trip costs more than it gains.
 _WORTH_SHARING: Final = 32
 
 
@@ -67,8 +67,8 @@ class Batcher:
 
         max_ops: Most calls of one batch; 1 = no batching.
 
-        max_in_flight: Most batches under way at once on one loop; unless
-            *max_ops* is 1, no two have an operation of one instance.
+        max_in_flight: Most batches under way at once on one loop. No two have an operation of one instance, unless
+            *max_ops* is 1.
     """
 
     def __init__(self, execute: Execute, orphaned: Orphaned, *, max_ops: int, max_in_flight: int) -> None:
@@ -120,7 +120,7 @@ class _Lane:
         self._max_ops = max_ops
         self._max_in_flight = max_in_flight
         self._waiting: list[Call] = []
-        self._open: dict[Call, None] = {}  # in the order in which they were made, which a set has not
+        self._open: dict[Call, None] = {}  # in the order in which they were made, which a set does not keep
         self._under_way: set[str] = set()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None

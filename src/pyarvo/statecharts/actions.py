@@ -96,7 +96,7 @@ def emit(event: Mapping[str, Any] | Expression) -> Emit:
     Hand an event out of the step.
 
     Args:
-        event: A mapping with a text `type`, or a callable that returns one. For Arvo it may hold `data`, `to`, `id`,
+        event: A mapping with a string `type`, or a callable that returns one. For Arvo it may hold `data`, `to`, `id`,
             `domain`, `redirectto`, `accesscontrol`, `dataschema`, `executionunits`.
     """
     return Emit(event)
@@ -117,6 +117,6 @@ def raise_(event: str | Mapping[str, Any] | Expression) -> Raise:
     Let the machine itself react to an event, before the step ends.
 
     Args:
-        event: A type, a mapping with a text `type`, or a callable that returns either.
+        event: A type, a mapping with a string `type`, or a callable that returns either.
     """
     return Raise(event)

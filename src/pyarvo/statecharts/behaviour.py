@@ -124,7 +124,7 @@ class Behaviour:
             return found.bit
         if isinstance(state, Mapping):
             return self._value_mask(self.root, cast("Mapping[str, Any]", state), path)
-        raise InvalidMachine(path, f"state_in takes a text or a state value, not {type(state).__name__}")
+        raise InvalidMachine(path, f"state_in takes a string or a state value, not {type(state).__name__}")
 
     def _value_mask(self, parent: State, value: Mapping[str, Any], path: str) -> int:
         mask = 0
@@ -135,7 +135,7 @@ class Behaviour:
             nested: Any = {inner: {}} if isinstance(inner, str) else inner
             if not isinstance(nested, Mapping):
                 raise InvalidMachine(
-                    path, f"state_in: {key!r} has a text or a mapping inside, not {type(inner).__name__}"
+                    path, f"state_in: {key!r} has a string or a mapping inside, not {type(inner).__name__}"
                 )
             mask |= child.bit | self._value_mask(child, cast("Mapping[str, Any]", nested), path)
         return mask
@@ -248,7 +248,7 @@ def _named(spec: Any, path: str, what: str) -> tuple[str | None, Any]:
     check_keys(written, _OBJECT_KEYS, path, what)
     name = written.get("type")
     if not isinstance(name, str):
-        raise InvalidMachine(at(path, "type"), f"{what} that is a mapping has a text `type`")
+        raise InvalidMachine(at(path, "type"), f"{what} that is a mapping has a string `type`")
     return name, written.get("params")
 
 
@@ -261,7 +261,7 @@ def _bind_action(spec: Any, params: Deferred, path: str) -> Action:
         return _bind_emission(spec.event, params, path, lambda run: run.queued)
     if isinstance(spec, Raise):
         if not callable(spec.event) and not isinstance(spec.event, str) and not _is_typed(spec.event):
-            raise InvalidMachine(path, "an event to raise is a text, or a mapping with a text `type`")
+            raise InvalidMachine(path, "an event to raise is a string, or a mapping with a string `type`")
         raised = _expression(spec.event, params, path)
         return lambda run: run.internal.append(as_event(raised(run)))
     if callable(spec):
@@ -283,7 +283,7 @@ def _bind_assign(spec: Assign, params: Deferred, path: str) -> Action:
         for key, value in cast("Mapping[Any, Any]", update).items():
             where = at(path, key)
             if not isinstance(key, str):
-                raise InvalidMachine(where, f"the name of a member is a text, not {type(key).__name__}")
+                raise InvalidMachine(where, f"the name of a member is a string, not {type(key).__name__}")
             members[key] = _expression(value, params, where)
 
         def assign_members(run: Run) -> None:
@@ -312,13 +312,13 @@ def _bind_emission(
     event: Any, params: Deferred, path: str, queue: Callable[[Run], list[dict[str, Any]]]
 ) -> Action:
     if not callable(event) and not _is_typed(event):
-        raise InvalidMachine(path, "an event to hand out is a mapping with a text `type`")
+        raise InvalidMachine(path, "an event to hand out is a mapping with a string `type`")
     made = _expression(event, params, path)
 
     def hand_out(run: Run) -> None:
         value = made(run)
         if not _is_typed(value):
-            raise InvalidEvent("type", f"the event made at {path} is not a mapping with a text `type`")
+            raise InvalidEvent("type", f"the event made at {path} is not a mapping with a string `type`")
         queue(run).append(copy_plain(dict(value)))
 
     return hand_out

@@ -180,7 +180,7 @@ def _events(state: State) -> Iterator[tuple[str, Any, str]]:
     for event, value in written.items():
         path = at(at(state.path, "on"), str(event))
         if not isinstance(event, str) or not event:
-            raise InvalidMachine(path, "an event descriptor is a text of at least one character")
+            raise InvalidMachine(path, "an event descriptor is a string of at least one character")
         yield event, value, path
     if state.config.get("onDone") is not None:
         yield done_type(state.id), state.config["onDone"], at(state.path, "onDone")

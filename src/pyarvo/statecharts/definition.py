@@ -70,7 +70,7 @@ def check_keys(config: Mapping[str, Any], allowed: frozenset[str], path: str, of
     """
     for key, value in config.items():
         if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign input
-            raise InvalidMachine(path or "(root)", f"the key {key!r} is not a text")
+            raise InvalidMachine(path or "(root)", f"the key {key!r} is not a string")
         where = at(path, key)
         if key in _REFUSED:
             raise InvalidMachine(where, _REFUSED[key])
@@ -82,7 +82,7 @@ def check_keys(config: Mapping[str, Any], allowed: frozenset[str], path: str, of
             raise InvalidMachine(where, f"must be {wanted}, not {type(value).__name__}")
 
 
-_NAMES: dict[type, str] = {str: "a text", list: "a list", bool: "true or false", Mapping: "a mapping"}
+_NAMES: dict[type, str] = {str: "a string", list: "a list", bool: "true or false", Mapping: "a mapping"}
 
 
 class Written(NamedTuple):
@@ -168,7 +168,7 @@ def _add(
     for child_key, child in inner.items():
         where = at(at(config_path, "states"), str(child_key))
         if not isinstance(child_key, str) or not child_key:
-            raise InvalidMachine(where, "the key of a state is a text of at least one character")
+            raise InvalidMachine(where, "the key of a state is a string of at least one character")
         if not isinstance(child, Mapping):
             raise InvalidMachine(where, f"a state is a mapping, not {type(child).__name__}")
         children.append(

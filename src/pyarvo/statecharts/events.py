@@ -22,7 +22,7 @@ class Event(msgspec.Struct, frozen=True):
     Attributes:
         type: What descriptors are matched with.
 
-        data: What the event carries; `{}` when it was written as a text.
+        data: What the event carries; `{}` when it was written as a string.
 
         output: Output of the state that completed; only for `xstate.done.state.*`.
 
@@ -52,7 +52,7 @@ def as_event(value: Any) -> Any:
         return _from_mapping(cast("Mapping[str, Any]", value))
     if isinstance(getattr(value, "type", None), str):
         return value
-    raise InvalidEvent("type", f"an event of a machine has a text `type`; {type(value).__name__} has none")
+    raise InvalidEvent("type", f"an event of a machine has a string `type`; {type(value).__name__} has none")
 
 
 def as_input(value: Any) -> Any:
@@ -76,6 +76,6 @@ def done_type(state_id: str) -> str:
 def _from_mapping(value: Mapping[str, Any]) -> Event:
     type_ = value.get("type")
     if not isinstance(type_, str):
-        raise InvalidEvent("type", "an event of a machine has a text `type`")
+        raise InvalidEvent("type", "an event of a machine has a string `type`")
     rest = {key: member for key, member in value.items() if key != "type"}
     return Event(type_, rest.get("data", rest))

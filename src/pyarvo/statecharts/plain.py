@@ -54,7 +54,7 @@ def _fault(value: Any, path: str, depth: int) -> tuple[str, str]:
     if isinstance(value, dict):
         for key, member in cast("dict[Any, Any]", value).items():
             if type(key) is not str or not _is_json(key):
-                return path, f"the key {key!r} is not a text"
+                return path, f"the key {key!r} is not Unicode text"
             members.append((f"{path}.{key}" if key.isidentifier() else f"{path}[{key!r}]", member))
     elif isinstance(value, list):
         members = [(f"{path}[{index}]", member) for index, member in enumerate(cast("list[Any]", value))]

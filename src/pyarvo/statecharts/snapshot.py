@@ -128,7 +128,7 @@ def _read_value(state: State, value: Any, path: str) -> int:
             raise InvalidSnapshot(path, f"only the region {value!r} of {len(state.children)} is named")
         return state.bit | child.bit
     if not isinstance(value, Mapping):
-        raise InvalidSnapshot(path, f"a state value is a text or a mapping, not {type(value).__name__}")
+        raise InvalidSnapshot(path, f"a state value is a string or a mapping, not {type(value).__name__}")
     mask = state.bit
     written = cast("Mapping[str, Any]", value)
     for key, inner in written.items():

@@ -57,7 +57,7 @@ def initial_targets(state: State, value: object, ids: Mapping[str, State], path:
     found: list[State] = []
     for text, where in one_or_many(value, path):
         if not isinstance(text, str):
-            raise InvalidMachine(where, f"a target is a text, not {type(text).__name__}")
+            raise InvalidMachine(where, f"a target is a string, not {type(text).__name__}")
         target = find_by_id(ids, text) if text.startswith("#") else find_path(state, text.removeprefix("."))
         if target is None or not state.below & target.bit:
             raise InvalidMachine(
@@ -91,7 +91,7 @@ def check_together(targets: Sequence[State], path: str) -> None:
 
 def _one(source: State, text: object, ids: Mapping[str, State], path: str) -> State:
     if not isinstance(text, str) or not text:
-        raise InvalidMachine(path, f"a target is a text, not {text!r}")
+        raise InvalidMachine(path, f"a target is a string, not {text!r}")
     if text.startswith("#"):
         target, near = find_by_id(ids, text), "; ids are: " + ", ".join(sorted(ids)[:8])
     elif text.startswith("."):

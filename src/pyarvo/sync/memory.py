@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -77,13 +77,9 @@ class SyncMemory:
         return run(self.asynchronous.instances, what, limit=limit, cursor=cursor)
 
     def each(self, what: Find | None = None) -> Iterator[Instance]:
-        cursor: str | None = None
-        while True:
-            page = self.instances(what, limit=MAX_PAGE, cursor=cursor)
-            yield from page.items
-            cursor = page.cursor
-            if cursor is None:
-                return
+        instances = self.asynchronous.each(what)
+        while some := run(_some, instances):
+            yield from some
 
     def count(self, what: Find | None = None) -> int:
         return run(self.asynchronous.count, what)
@@ -126,6 +122,16 @@ class SyncMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+async def _some(instances: AsyncIterator[Instance]) -> list[Instance]:
+    """The next instances, at most `MAX_PAGE`, so that not each of them changes threads; empty at the end."""
+    some: list[Instance] = []
+    async for instance in instances:
+        some.append(instance)
+        if len(some) == MAX_PAGE:
+            break
+    return some
 
 
 def open_memory(url: str, **options: Any) -> SyncMemory:

@@ -44,7 +44,7 @@ class Waits:
 
 FAULTS: list[tuple[str, Any, str, str]] = [
     ("not a mapping", [], "(root)", "a definition is a mapping, not list"),
-    ("a key that is no text", {1: "x"}, "(root)", "the key 1 is not a text"),
+    ("a key that is no text", {1: "x"}, "(root)", "the key 1 is not a string"),
     ("unknown key", root(initail="a"), "initail", "did you mean `initial`?"),
     ("unknown key in a state", a(enter=[]), "states.a.enter", "did you mean `entry`?"),
     (
@@ -82,7 +82,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
     ("history kind without a type", a(history="wide"), "states.a.history", "not one of shallow, deep"),
     ("history with entry", a(type="history", entry="x"), "states.a.entry", "has no `entry`"),
     ("the root as history", {"type": "history"}, "type", "the root cannot be a history state"),
-    ("id that is no text", a(id=1), "states.a.id", "must be a text, not int"),
+    ("id that is no text", a(id=1), "states.a.id", "must be a string, not int"),
     ("id taken", a(id="(machine).b"), "states.b.id", "is taken by states.a"),
     ("states that are no mapping", {"states": ["a"]}, "states", "must be a mapping, not list"),
     (
@@ -104,13 +104,13 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "initial that is no text",
         {"initial": [1], "states": {"a": {}}},
         "initial[0]",
-        "a target is a text, not int",
+        "a target is a string, not int",
     ),
     (
         "initial of the wrong type",
         {"initial": 1, "states": {"a": {}}},
         "initial",
-        "must be a text or a list or a mapping",
+        "must be a string or a list or a mapping",
     ),
     ("initial without a target", {"initial": {}, "states": {"a": {}}}, "initial.target", "names no state"),
     (
@@ -162,7 +162,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "target that is no text",
         a(on={"X": {"target": 1}}),
         "states.a.on.X.target",
-        "a target is a text, not 1",
+        "a target is a string, not 1",
     ),
     ("a transition of the wrong type", a(on={"X": 1}), "states.a.on.X", "a target or a mapping, not int"),
     (
@@ -190,7 +190,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "states.a.entry[0]",
         "a name, a mapping or a callable, not int",
     ),
-    ("action without a type", a(entry={"params": 1}), "states.a.entry.type", "a text `type`"),
+    ("action without a type", a(entry={"params": 1}), "states.a.entry.type", "a string `type`"),
     (
         "key in an action",
         a(entry={"type": "x", "param": 1}),
@@ -203,10 +203,15 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "initial.actions",
         "no action 'x'",
     ),
-    ("emit without a type", a(entry=emit({"data": {}})), "states.a.entry", "a mapping with a text `type`"),
-    ("raise without a type", a(entry=raise_({"data": {}})), "states.a.entry", "a mapping with a text `type`"),
+    ("emit without a type", a(entry=emit({"data": {}})), "states.a.entry", "a mapping with a string `type`"),
     (
-        "assign of a text",
+        "raise without a type",
+        a(entry=raise_({"data": {}})),
+        "states.a.entry",
+        "a mapping with a string `type`",
+    ),
+    (
+        "assign of a string",
         a(entry=assign(cast("Any", "x"))),
         "states.a.entry",
         "a mapping or a callable, not str",
@@ -215,7 +220,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "assign to a member that is no text",
         a(entry=assign(cast("Any", {1: 2}))),
         "states.a.entry[1]",
-        "the name of a member is a text, not int",
+        "the name of a member is a string, not int",
     ),
     (
         "enqueueArvoEvent without an event",
@@ -276,13 +281,13 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "state_in of a number",
         a(always={"guard": state_in(cast("Any", 1))}),
         "states.a.always.guard",
-        "a text or a state value, not int",
+        "a string or a state value, not int",
     ),
     (
         "state_in of a value that ends in nothing",
         a(always={"guard": state_in({"a": None})}),
         "states.a.always.guard",
-        "a text or a mapping inside, not NoneType",
+        "a string or a mapping inside, not NoneType",
     ),
     (
         "a type without a hash",
@@ -294,7 +299,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
         "a member of the context that has no name",
         a(entry=assign(cast("Any", {None: async_value}))),
         "states.a.entry[None]",
-        "the name of a member is a text, not NoneType",
+        "the name of a member is a string, not NoneType",
     ),
     (
         "a target and one inside it",
@@ -314,7 +319,7 @@ FAULTS: list[tuple[str, Any, str, str]] = [
     ("context with a NaN", root(context={"a": [float("nan")]}), "context.a[0]", "nan has no JSON form"),
     ("context with a set", root(context={"a": {1}}), "context.a", "set"),
     ("context of the wrong type", root(context=[]), "context", "a mapping or a callable, not list"),
-    ("version of the wrong type", root(version=1), "version", "must be a text, not int"),
+    ("version of the wrong type", root(version=1), "version", "must be a string, not int"),
     (
         "default of a history state elsewhere",
         {

@@ -336,11 +336,11 @@ def test_dots_belong_to_the_type() -> None:
         ({"a": [0, (1,)]}, "context.a[1]", "a tuple has no JSON form"),
         ({"a": {"b c": float("nan")}}, "context.a['b c']", "nan has no JSON form"),
         ({"a": [{"b": float("inf")}]}, "context.a[0].b", "inf has no JSON form"),
-        ({"a": {1: 2}}, "context.a", "the key 1 is not a text"),
+        ({"a": {1: 2}}, "context.a", "the key 1 is not Unicode text"),
         ({"a": b"x"}, "context.a", "a bytes has no JSON form"),
         ({"a": [10**30]}, "context.a[0]", "an integer of more than 64 bits"),
         ({"a": "\ud800"}, "context.a", "half of a surrogate pair"),
-        ({"a": {"\ud800": 1}}, "context.a", "is not a text"),
+        ({"a": {"\ud800": 1}}, "context.a", "is not Unicode text"),
     ],
 )
 def test_a_context_that_is_not_json_is_refused_with_its_path(value: Any, path: str, reason: str) -> None:

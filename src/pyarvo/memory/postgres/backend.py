@@ -9,7 +9,7 @@ from time import monotonic
 from typing import ClassVar, Final
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable
-from pyarvo.memory.backend import Find, Image, Stored
+from pyarvo.memory.backend import Batches, Find, Image, Stored
 from pyarvo.memory.decide import Commit, JournalEntry, Op, Outcome, Read, Release
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.postgres.connections import Lender, Record
@@ -62,7 +62,7 @@ class PostgresBackend:
     immediate: ClassVar[bool] = False
     takes_hashed_keys: ClassVar[bool] = False
     most_bodies: ClassVar[int | None] = None
-    batches: ClassVar[tuple[int, int]] = (64, 2)
+    batches: ClassVar[Batches] = Batches(max_ops=64, max_in_flight=2)
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import ClassVar, Final, cast
 
 from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew, StoreMissing
-from pyarvo.memory.backend import Find, Image, Stored
+from pyarvo.memory.backend import Batches, Find, Image, Stored
 from pyarvo.memory.decide import Committed, JournalEntry, Op, Outcome, Read
 from pyarvo.memory.loops import run_there
 from pyarvo.memory.options import MemoryOptions
@@ -64,7 +64,7 @@ class RedisBackend:
 
     name: ClassVar[str] = "redis"
     immediate: ClassVar[bool] = False
-    batches: ClassVar[tuple[int, int]] = (32, 8)
+    batches: ClassVar[Batches] = Batches(max_ops=32, max_in_flight=8)
     page: ClassVar[int] = 50_000
     takes_hashed_keys: ClassVar[bool] = False
     most_bodies: ClassVar[int | None] = None
