@@ -103,7 +103,7 @@ def open_postgres(url: str, **options: Any) -> PostgresMachineMemory:
     driver = {name: value for name, value in options.items() if name in _DRIVER}
     rest: Mapping[str, Any] = {name: value for name, value in options.items() if name not in _DRIVER}
     if driver:
-        url = f"{url}{'&' if '?' in url else '?'}{urlencode(driver)}"
+        url = f"{url}{'&' if '?' in url else '?'}{urlencode(driver, errors='replace')}"
     return PostgresMachineMemory(url, **rest)
 
 

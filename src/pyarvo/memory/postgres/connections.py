@@ -167,7 +167,7 @@ class OwnConnections:
                 max_cacheable_statement_size=0,
                 server_settings={"application_name": "pyarvo"},
             )
-        except DRIVER_ERRORS as error:
+        except (*DRIVER_ERRORS, ValueError) as error:  # of a host that no name server can be asked for
             raise fault_of_connecting(error, "no connection") from error
         if not self._prepared:
             await _prepared(connection, self._prepare)
