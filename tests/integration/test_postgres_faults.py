@@ -361,6 +361,14 @@ async def test_nobody_listening_is_transient() -> None:
     assert caught.value.transient
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "%00", "caf\udce9"])
+async def test_a_host_that_can_be_none_is_unavailable(host: str) -> None:
+    async with open_memory(f"postgresql://{host}/d?user=caf\udce9") as memory:
+        with pytest.raises(MemoryUnavailable) as caught:
+            await memory.ping()
+    assert not caught.value.transient
+
+
 @pytest.mark.parametrize(
     ("url", "options", "field"),
     [

@@ -120,8 +120,10 @@ def create_arvo_event_id(value: str, *, uuid: str | None = None) -> str:
     Raises:
         InvalidEvent: *value* is not Unicode text.
     """
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers are not all typed
+        raise InvalidEvent("id", f"its value must be text, is {type(value).__name__}")
     try:
-        return pack(encode({"uuid": uuid or new_id(), "value": value}))
+        return pack(encode({"uuid": uuid or new_id(), "value": str.__str__(value)}))
     except UnicodeEncodeError as error:
         raise InvalidEvent("id", "must be Unicode text") from error
 

@@ -135,3 +135,18 @@ def test_timestamp_form() -> None:
     text = utc_timestamp()
     assert len(text) == len("2026-01-02T03:04:05.678+00:00")
     assert dt.datetime.fromisoformat(text).utcoffset() == dt.timedelta(0)
+
+
+@pytest.mark.parametrize("value", [None, 42, b"a", {"a": 1}, object()])
+def test_a_managed_value_that_is_no_text_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidEvent, match="must be text"):
+        create_arvo_event_id(value)
+
+
+def test_a_managed_value_may_be_of_a_type_of_text() -> None:
+    class Order(str):
+        __slots__ = ()
+
+    read = parse_arvo_event_id(create_arvo_event_id(Order("order-1")))
+    assert read is not None
+    assert read.value == "order-1"

@@ -268,6 +268,12 @@ def test_bad_options_are_refused(option: str, value: Any) -> None:
     assert caught.value.option == option
 
 
+def test_credentials_name_the_library_that_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    with pytest.raises(ModuleNotFoundError, match="nkeys"):
+        open_nats("nats://localhost", credentials="a.creds")
+
+
 def test_options_stand_in_the_url_too() -> None:
     memory = open_memory("nats://localhost/flows?replicas=3&storage=memory&tls=false&lease_ttl_s=5")
     assert isinstance(memory, NatsMachineMemory)

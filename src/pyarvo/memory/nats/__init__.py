@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Final, TypedDict, Unpack, get_args, overload
 
 from pyarvo.errors import InvalidOption
@@ -114,6 +115,10 @@ def _split(options: dict[str, Any]) -> tuple[_Mine, dict[str, Any]]:
     credentials = options.pop("credentials", None)
     if credentials is not None and (not isinstance(credentials, str) or not credentials):
         raise InvalidOption("credentials", "must be the path of a file")
+    if credentials is not None and find_spec("nkeys") is None:  # the driver needs it when it connects
+        raise ModuleNotFoundError(
+            "credentials of nats:// need a library: pip install 'nats-py[nkeys]'", name="nkeys"
+        )
     tls = bool(from_text("tls", str(options.pop("tls", False)), default=False))
     return {"bucket": bucket, "credentials": credentials, "tls": tls}, options
 

@@ -81,7 +81,7 @@ def split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str, 
     """The driver's URL, with those of *options* that are the driver's, and the rest of them."""
     driver = {name: value for name, value in options.items() if name in _DRIVER}
     rest = {name: value for name, value in options.items() if name not in _DRIVER}
-    return (f"{url}{'&' if '?' in url else '?'}{urlencode(driver)}" if driver else url), rest
+    return (f"{url}{'&' if '?' in url else '?'}{urlencode(driver, errors='replace')}" if driver else url), rest
 
 
 class Pool(Protocol):
@@ -194,7 +194,7 @@ class OwnConnections:
                 max_cacheable_statement_size=0,
                 server_settings={"application_name": "pyarvo"},
             )
-        except DRIVER_ERRORS as error:
+        except (*DRIVER_ERRORS, ValueError) as error:  # of a host that no name server can be asked for
             raise fault_of_connecting(error, "no connection") from error
         if not self._prepared:
             await _prepared(connection, self._prepare)
