@@ -79,7 +79,9 @@ async def validate(
         if only is None:
             results.extend(_undeclared(offered - declared))
     finally:
-        await shared.close()
+        raised = await shared.close()
+    if raised:
+        results.append(_unclosed(raised))
     return Report(
         type(first).__name__,
         tuple(level for level in Level if level in declared),
@@ -153,6 +155,12 @@ def _told(
     return Result(
         each.id, each.title, each.level, each.family, kinds, outcome, round(seconds, 4), reason, history
     )
+
+
+def _unclosed(raised: str) -> Result:
+    """What a memory raises when it is closed costs nobody the report."""
+    title = "a memory that has `close` can be closed"
+    return Result("base.closed", title, Level.BASE, "closed", (), Outcome.FAILED, reason=raised)
 
 
 def _undeclared(levels: Iterable[Level]) -> list[Result]:

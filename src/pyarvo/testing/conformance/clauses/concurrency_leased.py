@@ -283,10 +283,12 @@ async def two_loops(bench: Bench) -> None:
             bench.equal(len(granted), 1, "leases granted")
             bench.equal(await memory.commit(granted[0], {"n": n}), 1, "the version, committed from this loop")
     finally:
-        await memory.close()  # while both loops run: each has connections of its own
-        loop.call_soon_threadsafe(loop.stop)
-        await asyncio.to_thread(thread.join)
-        loop.close()
+        try:
+            await memory.close()  # while both loops run: each has connections of its own
+        finally:  # also where that raises: a thread that is left keeps the program from ending
+            loop.call_soon_threadsafe(loop.stop)
+            await asyncio.to_thread(thread.join)
+            loop.close()
 
 
 @clause(
