@@ -81,7 +81,9 @@ def split_options(url: str, options: Mapping[str, Any]) -> tuple[str, dict[str, 
     """The driver's URL, with those of *options* that are the driver's, and the rest of them."""
     driver = {name: value for name, value in options.items() if name in _DRIVER}
     rest = {name: value for name, value in options.items() if name not in _DRIVER}
-    return (f"{url}{'&' if '?' in url else '?'}{urlencode(driver, errors='replace')}" if driver else url), rest
+    if driver:
+        url = f"{url}{'&' if '?' in url else '?'}{urlencode(driver, errors='replace')}"
+    return url, rest
 
 
 class Pool(Protocol):
