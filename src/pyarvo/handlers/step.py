@@ -293,7 +293,7 @@ def _check_record(run: Run) -> None:
     else:
         return
     raise ConfigViolation(
-        f"the record was changed by hand: its {wrong} cannot be used", metadata=_of(run.event)
+        f"the record was changed by hand: its {wrong} cannot be used", metadata=_identity(run.event)
     )
 
 
