@@ -310,6 +310,12 @@ async def test_nats_names_each_setting(jetstream: nats.NatsServer) -> None:
     assert json.loads(result.stdout)["fine"] is False
 
 
+async def test_nats_a_password_is_read_as_the_memory_reads_it(tmp_path: Path) -> None:
+    with nats.running(tmp_path, settings=['authorization { user: arvo, password: "p@s/s" }']) as server:
+        url = server.url.replace("://", "://arvo:p%40s%2Fs@")
+        assert (await found(url))["version"].verdict is Verdict.FINE
+
+
 async def test_nats_without_jetstream(tmp_path: Path) -> None:
     with nats.running(tmp_path, settings=["jetstream: disabled"]) as server:
         assert (await found(server.url))["jetstream"].verdict is Verdict.BREAKS

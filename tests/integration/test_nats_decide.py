@@ -31,9 +31,9 @@ from pyarvo.memory.decide import (
 )
 from pyarvo.memory.nats import backend, entry
 from pyarvo.memory.nats import steps as steps_at_rest
+from pyarvo.memory.nats.address import Address
 from pyarvo.memory.nats.backend import NatsBackend
 from pyarvo.memory.nats.bucket import BucketOptions
-from pyarvo.memory.nats.link import Address
 from pyarvo.memory.simple import SimpleBackend
 
 IDS = ("order/1", "order/ä" * 200)

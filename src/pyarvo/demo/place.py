@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from pyarvo.brokers import RetryPolicy
 from pyarvo.errors import InvalidOption
 from pyarvo.memory import LeasedMemory, open_memory
-from pyarvo.memory.options import OptionFields
+from pyarvo.memory.options import from_text
 from pyarvo.memory.urls import parse_url
 
 __all__ = ["Place", "place_of", "retry_on", "sqlite_place"]
@@ -127,11 +127,10 @@ async def _delete_all(memory: LeasedMemory) -> None:
 
 
 async def _drop_schema(url: str, options: dict[str, str]) -> None:
-    from pyarvo.memory.postgres.connections import connect
+    from pyarvo.memory.postgres.connections import connect, split_options
 
-    ours = {"schema", "pool_size", "pooler", *OptionFields.__annotations__}
-    driver = urlencode({name: value for name, value in options.items() if name not in ours})
-    connection = await connect(f"{url}?{driver}", statement_cache_size=0)
+    dsn, _ = split_options(url, options)
+    connection = await connect(dsn, statement_cache_size=0)
     try:
         await connection.execute(f'DROP SCHEMA IF EXISTS "{options["schema"]}" CASCADE')
     finally:
@@ -142,15 +141,11 @@ async def _delete_bucket(url: str, options: dict[str, str]) -> None:
     from nats.js.errors import NotFoundError
 
     import nats
+    from pyarvo.memory.nats.address import address_of
 
-    who, at, hosts = url.partition("://")[2].strip("/").rpartition("@")
-    scheme = "tls" if options.get("tls", "false").lower() in {"true", "1"} else "nats"
-    connect = cast("Any", nats).connect
-    client = await connect(
-        [f"{scheme}://{who}{at}{host}" for host in hosts.split(",")],
-        user_credentials=options.get("credentials"),
-        connect_timeout=_WITHIN_S,
-    )
+    tls = bool(from_text("tls", options.get("tls", "false"), default=False))
+    address, _ = address_of(url, credentials=options.get("credentials"), tls=tls)
+    client = await cast("Any", nats).connect(**address.arguments, connect_timeout=_WITHIN_S)
     try:
         with suppress(NotFoundError):
             await client.jetstream().delete_key_value(options["bucket"])

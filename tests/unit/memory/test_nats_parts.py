@@ -17,13 +17,13 @@ from pyarvo.errors import InvalidOption, MemoryUnavailable, RecordCorrupt, Schem
 from pyarvo.events.labels import Labels
 from pyarvo.memory import open_memory
 from pyarvo.memory.decide import Acquire, Commit, Row
-from pyarvo.memory.nats import NatsMachineMemory, _address, open_nats  # pyright: ignore[reportPrivateUsage] - its parts
+from pyarvo.memory.nats import NatsMachineMemory, open_nats
+from pyarvo.memory.nats.address import Address, address_of
 from pyarvo.memory.nats.cache import Cache, Seen
 from pyarvo.memory.nats.clock import ServerClock
 from pyarvo.memory.nats.entry import Entry, new_entry
 from pyarvo.memory.nats.faults import ApiError, Silence, connect_fault, is_conflict, read_fault, write_fault
 from pyarvo.memory.nats.keys import Keys, id_of, key_of
-from pyarvo.memory.nats.link import Address
 
 # --- keys -------------------------------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ def test_the_cache_counts_all_that_an_entry_holds(part: str) -> None:
     ],
 )
 def test_urls(url: str, wanted: Address, bucket: str) -> None:
-    assert _address(url, credentials=None, tls=False) == (wanted, bucket)
+    assert address_of(url, credentials=None, tls=False) == (wanted, bucket)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Any, Final, TypedDict, Unpack, get_args, overload
-from urllib.parse import unquote
 
 from pyarvo.errors import InvalidOption
 from pyarvo.memory.leased import LeasedMemory
@@ -14,9 +13,9 @@ from pyarvo.memory.options import MemoryOptions, OptionFields, check_source, fro
 try:
     from nats.aio.client import Client
 
+    from pyarvo.memory.nats.address import address_of
     from pyarvo.memory.nats.backend import NatsBackend
     from pyarvo.memory.nats.bucket import BucketOptions, Storage
-    from pyarvo.memory.nats.link import Address
 except ModuleNotFoundError as exc:
     if exc.name is None or not exc.name.startswith("nats"):
         raise
@@ -27,7 +26,6 @@ except ModuleNotFoundError as exc:
 __all__ = ["NatsFields", "NatsMachineMemory", "open_nats"]
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_PORT: Final = 4222
 
 
 class NatsFields(OptionFields, total=False):
@@ -91,7 +89,7 @@ class NatsMachineMemory(LeasedMemory):
         mine, rest = _split(dict(options))
         address = None
         if url is not None:
-            address, named = _address(url, credentials=mine["credentials"], tls=mine["tls"])
+            address, named = address_of(url, credentials=mine["credentials"], tls=mine["tls"])
             if named:
                 if "bucket" in options and options["bucket"] != named:
                     raise InvalidOption("bucket", f"is {options['bucket']!r}, and {named!r} in the URL")
@@ -129,34 +127,3 @@ def _bucket(name: object, replicas: object, storage: object) -> BucketOptions:
         raise InvalidOption("storage", f"must be file or memory, is {storage!r}")
     kind: Storage = "file" if storage == "file" else "memory"
     return BucketOptions(bucket=name, replicas=int(str(replicas)), storage=kind)
-
-
-def _address(url: str, *, credentials: str | None, tls: bool) -> tuple[Address, str]:
-    """Servers and bucket of a URL. Nothing of it is repeated in errors: it may hold a password."""
-    scheme, separator, rest = url.partition("://")
-    if scheme.lower() != "nats" or not separator:
-        raise InvalidOption("url", "must be nats://host[:port][,host:port...][/bucket]")
-    who, at, where = rest.rpartition("@")
-    hosts, _, bucket = where.partition("/")
-    servers = tuple(_server(host) for host in hosts.split(","))
-    user, colon, password = who.partition(":")
-    if at and not user:
-        raise InvalidOption("url", "has an @, but neither user nor token before it")
-    address = Address(
-        servers=servers,
-        user=unquote(user) if colon else None,
-        password=unquote(password) if colon else None,
-        token=unquote(user) if at and not colon else None,
-        credentials=credentials,
-        tls=tls,
-    )
-    return address, unquote(bucket.rstrip("/"))
-
-
-def _server(host: str) -> str:
-    name, _, port = host.rpartition(":") if re.search(r":[^\]]*$", host) else (host, "", str(_PORT))
-    if not name or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise InvalidOption(
-            "url", "needs host or host:port between nats:// and the bucket, with a port of 1 to 65,535"
-        )
-    return f"{name}:{port}"

@@ -18,11 +18,12 @@ from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.backend import Find, Image, Stored, matches
 from pyarvo.memory.decide import JournalEntry, Op, Outcome
 from pyarvo.memory.loops import run_there
+from pyarvo.memory.nats.address import Address
 from pyarvo.memory.nats.bucket import Bucket, BucketOptions
 from pyarvo.memory.nats.entry import Entry, is_forgotten
 from pyarvo.memory.nats.importing import put
 from pyarvo.memory.nats.keys import id_of
-from pyarvo.memory.nats.link import Address, Link
+from pyarvo.memory.nats.link import Link
 from pyarvo.memory.nats.scan import messages, stored_of
 from pyarvo.memory.nats.steps import JOURNAL, PAGE
 from pyarvo.memory.nats.store import Clock, Store

@@ -11,10 +11,12 @@ from nats.aio.client import Client
 
 from pyarvo.errors import MemoryUnavailable
 from pyarvo.memory.doctor import Finding, breaks, fine, unknown
+from pyarvo.memory.nats.address import Address, address_of
 from pyarvo.memory.nats.bucket import MARK, OLDEST_SERVER
 from pyarvo.memory.nats.entry import SCHEMA
 from pyarvo.memory.nats.faults import DRIVER_ERRORS, NO_STREAM, connect_fault
 from pyarvo.memory.nats.link import end_client
+from pyarvo.memory.options import from_text
 
 __all__ = ["examine"]
 
@@ -42,11 +44,10 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
     Raises:
         MemoryUnavailable: The servers could not be asked.
     """
-    who, at, where = url.partition("://")[2].rpartition("@")
-    hosts, _, named = where.partition("/")
-    bucket = named.rstrip("/") or options.get("bucket", "pyarvo")
-    scheme = "tls" if options.get("tls", "false").lower() in {"true", "1"} else "nats"
-    client = await _connected([f"{scheme}://{who}{at}{host}" for host in hosts.split(",")], hosts, options)
+    tls = bool(from_text("tls", options.get("tls", "false"), default=False))
+    address, named = address_of(url, credentials=options.get("credentials"), tls=tls)
+    bucket = named or options.get("bucket", "pyarvo")
+    client = await _connected(address)
     try:
         findings = [_version(client)]
         account = await _asked(client, "INFO")
@@ -60,13 +61,13 @@ async def examine(url: str, options: Mapping[str, str]) -> Sequence[Finding]:
         findings.extend(_of_bucket(bucket, info, options))
         findings.append(_sync_interval(info))
     except DRIVER_ERRORS as error:
-        raise connect_fault(error, f"nats://{hosts}") from error
+        raise connect_fault(error, address.shown) from error
     finally:
         await end_client(client)
     return findings
 
 
-async def _connected(servers: list[str], hosts: str, options: Mapping[str, str]) -> Client:
+async def _connected(address: Address) -> Client:
     errors: list[Exception] = []
 
     async def noted(error: Exception) -> None:
@@ -75,8 +76,7 @@ async def _connected(servers: list[str], hosts: str, options: Mapping[str, str])
     client = Client()
     try:
         await client.connect(
-            servers=servers,
-            user_credentials=options.get("credentials"),
+            **address.arguments,
             name="pyarvo doctor",
             allow_reconnect=False,
             max_reconnect_attempts=1,
@@ -85,7 +85,7 @@ async def _connected(servers: list[str], hosts: str, options: Mapping[str, str])
         )
     except (*DRIVER_ERRORS, ValueError) as error:
         await end_client(client)
-        raise connect_fault(errors[-1] if errors else error, f"nats://{hosts}") from error
+        raise connect_fault(errors[-1] if errors else error, address.shown) from error
     return client
 
 

@@ -21,9 +21,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from pyarvo.errors import MemoryUnavailable
+from pyarvo.memory.nats.address import Address
 from pyarvo.memory.nats.faults import DRIVER_ERRORS, Silence, connect_fault
 
-__all__ = ["EXPECTED", "Address", "Answer", "Ask", "Link", "decode_answer", "end_client", "end_subscription"]
+__all__ = ["EXPECTED", "Answer", "Ask", "Link", "decode_answer", "end_client", "end_subscription"]
 
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 
@@ -39,31 +40,6 @@ _REFUSED: Final = re.compile(r'permissions violation for publish to "([^"]*)"')
 Answer = bytes | Silence
 _Waiting = tuple[asyncio.Future[Answer], float, str]
 A = TypeVar("A", bound=Struct)
-
-
-class Address(Struct, frozen=True, kw_only=True):
-    """
-    Where the servers are, and who we are there.
-
-    Attributes:
-        servers: `host:port`, any number of one cluster.
-
-        user, password, token, credentials: Whichever the servers ask for; the last is the path of a file.
-
-        tls: Whether to insist on TLS.
-    """
-
-    servers: tuple[str, ...]
-    user: str | None = None
-    password: str | None = None
-    token: str | None = None
-    credentials: str | None = None
-    tls: bool = False
-
-    @property
-    def shown(self) -> str:
-        """For messages: no secret is in it."""
-        return f"nats://{','.join(self.servers)}"
 
 
 class Ask(Struct, frozen=True):
@@ -291,11 +267,7 @@ class Link:
         self._errors.clear()
         try:
             await client.connect(
-                servers=[f"{'tls' if address.tls else 'nats'}://{server}" for server in address.servers],
-                user=address.user,
-                password=address.password,
-                token=address.token,
-                user_credentials=address.credentials,
+                **address.arguments,
                 name="pyarvo",
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
