@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from pyarvo.memory import MemoryOptions
 from pyarvo.memory.backend import Backend
-from pyarvo.memory.nats import _address, _bucket
+from pyarvo.memory.nats import _bucket
+from pyarvo.memory.nats.address import address_of
 from pyarvo.memory.nats.backend import NatsBackend
 from pyarvo.memory.nats.entry import HEADER
 from pyarvo.memory.nats.link import Ask
@@ -39,7 +40,7 @@ class NatsPlace(Place):
 
     def __init__(self, directory: Path, url: str, replicas: int = 1) -> None:
         super().__init__("nats", directory)
-        self._address, _ = _address(url, credentials=None, tls=False)
+        self._address, _ = address_of(url, credentials=None, tls=False)
         self._bucket = _bucket(f"place-{uuid4().hex}", replicas, "memory")
 
     def _backend(self, options: MemoryOptions) -> Backend:
