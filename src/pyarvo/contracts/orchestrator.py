@@ -105,6 +105,5 @@ def _with_parent_subject(where: str, init: type[BaseModel]) -> type[BaseModel]:
         return init
     if "parent_subject" in init.model_fields:
         raise InvalidContract(where, f"its field 'parent_subject' needs the alias {PARENT_SUBJECT!r}")
-    return create_model(
-        init.__name__, __base__=(init, InitData), __module__=init.__module__, __doc__=init.__doc__
-    )
+    bases = InitData if init is BaseModel else (init, InitData)  # no class comes after its own base
+    return create_model(init.__name__, __base__=bases, __module__=init.__module__, __doc__=init.__doc__)

@@ -123,3 +123,9 @@ def test_rules(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidContract) as caught:
         contract(**changes)
     assert caught.value.field == field
+
+
+def test_a_workflow_may_take_and_give_no_data() -> None:
+    version = contract(versions={"1.0.0": {"init": BaseModel, "complete": BaseModel}}).version("1.0.0")
+    assert version.validate_accepts({"parentSubject$$": None}) == {"parentSubject$$": None}
+    assert version.validate_emit("arvo.orc.calc.done", {}) == {}
