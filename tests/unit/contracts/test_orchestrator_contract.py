@@ -123,3 +123,9 @@ def test_rules(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidContract) as caught:
         contract(**changes)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("part", ["init", "complete"])
+def test_base_model_itself_is_no_model(part: str) -> None:
+    with pytest.raises(InvalidContract, match="must be a pydantic model class"):
+        contract(versions={"1.0.0": {"init": Init, "complete": Complete, part: BaseModel}})
