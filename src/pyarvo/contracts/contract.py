@@ -314,8 +314,8 @@ def _check_version(version: str, parts: ContractVersion) -> None:
 
 
 def is_model(model: object) -> bool:
-    """Whether *model* is a pydantic model class."""
-    return isinstance(model, type) and issubclass(model, BaseModel)
+    """Whether *model* is a pydantic model class; BaseModel itself is none, pydantic makes nothing of it."""
+    return isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
 
 
 def _check_model(field: str, model: object) -> None:

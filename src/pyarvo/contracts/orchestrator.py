@@ -16,10 +16,11 @@ from pyarvo.contracts.contract import (
     check_versions,
     is_model,
     is_text,
+    plain,
 )
 from pyarvo.contracts.version import ORCHESTRATOR_CONTRACT
 from pyarvo.errors import InvalidContract
-from pyarvo.events.names import DOMAIN_RULE, is_domain, plain_text
+from pyarvo.events.names import DOMAIN_RULE, is_domain
 
 __all__ = ["PARENT_SUBJECT", "OrchestratorContractVersion", "create_arvo_orchestrator_contract"]
 
@@ -65,7 +66,7 @@ def create_arvo_orchestrator_contract(
     """
     if not (is_text(name) and is_domain(name)):
         raise InvalidContract("name", DOMAIN_RULE)
-    name = plain_text(name)
+    name = plain(name)
     check_versions(versions, "init", "complete")
     init_type = f"{RESERVED_PREFIX}.{name}"
     complete_type = f"{init_type}.done"
@@ -105,5 +106,6 @@ def _with_parent_subject(where: str, init: type[BaseModel]) -> type[BaseModel]:
         return init
     if "parent_subject" in init.model_fields:
         raise InvalidContract(where, f"its field 'parent_subject' needs the alias {PARENT_SUBJECT!r}")
-    bases = InitData if init is BaseModel else (init, InitData)  # no class comes after its own base
-    return create_model(init.__name__, __base__=bases, __module__=init.__module__, __doc__=init.__doc__)
+    return create_model(
+        init.__name__, __base__=(init, InitData), __module__=init.__module__, __doc__=init.__doc__
+    )

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, cast
 from pydantic import BaseModel, ValidationError
 
 from pyarvo.contracts import VersionedArvoContract
+from pyarvo.contracts.contract import is_model
 from pyarvo.errors import InvalidContext, InvalidMachine
 from pyarvo.statecharts.compile import Machine
 from pyarvo.statecharts.definition import at
@@ -189,7 +190,7 @@ def setup_arvo_machine(
         raise InvalidMachine("actors", "machines have no actors; call services by emitting events")
     if delays is not None:
         raise InvalidMachine("delays", "machines have no timers")
-    if context is not None and not (isinstance(context, type) and issubclass(context, BaseModel)):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign
+    if context is not None and not is_model(context):
         raise InvalidMachine("context", "must be a pydantic model class")
     for option, named in (("actions", actions), ("guards", guards)):
         if named is not None and not isinstance(named, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign
