@@ -16,11 +16,10 @@ from pyarvo.contracts.contract import (
     check_versions,
     is_model,
     is_text,
-    plain,
 )
 from pyarvo.contracts.version import ORCHESTRATOR_CONTRACT
 from pyarvo.errors import InvalidContract
-from pyarvo.events.names import DOMAIN_RULE, is_domain
+from pyarvo.events.names import DOMAIN_RULE, is_domain, plain_text
 
 __all__ = ["PARENT_SUBJECT", "OrchestratorContractVersion", "create_arvo_orchestrator_contract"]
 
@@ -66,7 +65,7 @@ def create_arvo_orchestrator_contract(
     """
     if not (is_text(name) and is_domain(name)):
         raise InvalidContract("name", DOMAIN_RULE)
-    name = plain(name)
+    name = plain_text(name)
     check_versions(versions, "init", "complete")
     init_type = f"{RESERVED_PREFIX}.{name}"
     complete_type = f"{init_type}.done"
