@@ -320,7 +320,7 @@ def is_model(model: object) -> bool:
 
 def _check_model(field: str, model: object) -> None:
     if not is_model(model):
-        raise InvalidContract(field, "must be a pydantic model class")
+        raise InvalidContract(field, "must be a class derived from pydantic's BaseModel")
 
 
 def _refuse_reserved(field: str, type: str) -> None:

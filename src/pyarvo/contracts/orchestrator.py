@@ -100,7 +100,7 @@ class InitData(BaseModel):
 
 def _with_parent_subject(where: str, init: type[BaseModel]) -> type[BaseModel]:
     if not is_model(init) or issubclass(init, RootModel):
-        raise InvalidContract(where, "must be a pydantic model class with fields")
+        raise InvalidContract(where, "must be a class derived from pydantic's BaseModel, with fields")
     if any(field.alias == PARENT_SUBJECT for field in init.model_fields.values()):
         return init
     if "parent_subject" in init.model_fields:

@@ -152,6 +152,7 @@ class QueryLevel(StoreAccess):
 
         Raises:
             InvalidOption: *after* or *limit* is out of bounds.
+            RecordCorrupt: The events of one of them do not decode.
             MemoryUnavailable: The store could not be asked.
         """
         check_id(id, "journal")

@@ -191,7 +191,7 @@ def setup_arvo_machine(
     if delays is not None:
         raise InvalidMachine("delays", "machines have no timers")
     if context is not None and not is_model(context):
-        raise InvalidMachine("context", "must be a pydantic model class")
+        raise InvalidMachine("context", "must be a class derived from pydantic's BaseModel")
     for option, named in (("actions", actions), ("guards", guards)):
         if named is not None and not isinstance(named, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - foreign
             raise InvalidMachine(option, f"must map names to {option}")
