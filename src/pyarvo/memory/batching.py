@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pyarvo.errors import MemoryFault, MemoryUnavailable, WriteOutcomeUnknown
 from pyarvo.memory.decide import Op, Outcome
+from pyarvo.memory.loops import forget_ended
 
 __all__ = ["Batcher", "Call"]
 
@@ -91,8 +92,7 @@ class Batcher:
         """A new lane for *loop*; those of loops that have ended go, each of which its timer would keep for ever."""
         lane = _Lane(self._execute, self._orphaned, self._max_ops, self._max_in_flight)
         with self._mutex:
-            for ended in [each for each in self._lanes if each.is_closed()]:
-                del self._lanes[ended]
+            forget_ended(self._lanes)
             self._lanes[loop] = lane
         return lane
 

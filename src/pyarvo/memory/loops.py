@@ -7,7 +7,13 @@ from collections.abc import Coroutine
 from concurrent.futures import wait
 from typing import Any
 
-__all__ = ["run_there"]
+__all__ = ["forget_ended", "run_there"]
+
+
+def forget_ended(by_loop: dict[asyncio.AbstractEventLoop, Any]) -> None:
+    """Drop what was kept for loops that have been closed."""
+    for ended in [loop for loop in by_loop if loop.is_closed()]:
+        del by_loop[ended]
 
 
 async def run_there(

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from pyarvo.errors import MemoryFault, MemoryUnavailable
 from pyarvo.memory.backend import Find, Image, Stored, matches
 from pyarvo.memory.decide import JournalEntry, Op, Outcome
-from pyarvo.memory.loops import run_there
+from pyarvo.memory.loops import forget_ended, run_there
 from pyarvo.memory.nats.address import Address
 from pyarvo.memory.nats.bucket import Bucket, BucketOptions
 from pyarvo.memory.nats.entry import Entry, is_forgotten
@@ -100,8 +100,7 @@ class NatsBackend:
         with self._mutex:
             store = self._stores.get(loop)
             if store is None:
-                for ended in [each for each in self._stores if each.is_closed()]:
-                    del self._stores[ended]
+                forget_ended(self._stores)
                 if self._client is not None and self._stores:
                     raise MemoryUnavailable(
                         "the client passed in belongs to another event loop", transient=False

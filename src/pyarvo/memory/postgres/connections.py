@@ -173,9 +173,8 @@ class OwnConnections:
             if loop is here or not loop.is_running():
                 await lane.closing.aclose()
                 continue
-            await run_there(
-                _ended(lane.closing), loop, 2 * _CLOSE_S
-            )  # one that ends just now closes them itself
+            # A loop that ends just now closes them itself.
+            await run_there(_ended(lane.closing), loop, 2 * _CLOSE_S)
 
     async def _closed_with(self, loop: asyncio.AbstractEventLoop, lane: _Lane) -> AsyncGenerator[None, None]:
         """Closes a loop's connections by `close`, or when the loop shuts its asynchronous generators down."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, cast
 from pyarvo.errors import ForeignStore, MemoryFault, SchemaTooNew, StoreMissing
 from pyarvo.memory.backend import Batches, Find, Image, Stored
 from pyarvo.memory.decide import Committed, JournalEntry, Op, Outcome, Read
-from pyarvo.memory.loops import run_there
+from pyarvo.memory.loops import forget_ended, run_there
 from pyarvo.memory.options import MemoryOptions
 from pyarvo.memory.redis.answers import outcome_of
 from pyarvo.memory.redis.queries import Queries
@@ -150,8 +150,7 @@ class RedisBackend:
     def _reach(self, loop: asyncio.AbstractEventLoop) -> _Reach:
         reach = _Reach(self._open_route())
         with self._mutex:
-            for ended in [each for each in self._reaches if each.is_closed()]:
-                del self._reaches[ended]
+            forget_ended(self._reaches)
             self._reaches[loop] = reach
         return reach
 
